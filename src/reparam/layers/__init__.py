@@ -1,0 +1,1 @@
+"""Layers with noise as an argument."""

@@ -1,0 +1,1 @@
+"""Maps of noise: explicit maps, folds, truncation, the implicit rule, relaxations."""
