@@ -10,15 +10,23 @@ from reparam._version import __version__
 
 if TYPE_CHECKING:
     from reparam import check, distributions, estimators, layers
+    from reparam.distributions import detach, draw
+    from reparam.estimators import expect
     from reparam.noise import Noise, NoiseSpec
+    from reparam.objectives import elbo, iwae
 
 # public name -> module that holds it; a name that is its own module stands for the module
 PUBLIC = {
     "Noise": "noise",
     "NoiseSpec": "noise",
     "check": "check",
+    "detach": "distributions",
     "distributions": "distributions",
+    "draw": "distributions",
+    "elbo": "objectives",
     "estimators": "estimators",
+    "expect": "estimators",
+    "iwae": "objectives",
     "layers": "layers",
 }
 
