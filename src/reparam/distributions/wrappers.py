@@ -71,6 +71,8 @@ class TransformedDistribution(Distribution, torch.distributions.TransformedDistr
     Gradient: that of the base distribution, carried through T by the chain rule.
     """
 
+    base_dist: Distribution
+
     def __init__(
         self,
         base_distribution: torch.distributions.Distribution,
