@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from reparam.estimators import expect
     from reparam.noise import Noise, NoiseSpec
     from reparam.objectives import elbo, iwae
+    from reparam.train.fit import fit
+    from reparam.train.load import load
 
 # public name -> module that holds it; a name that is its own module stands for the module
 PUBLIC = {
@@ -26,8 +28,10 @@ PUBLIC = {
     "elbo": "objectives",
     "estimators": "estimators",
     "expect": "estimators",
+    "fit": "train.fit",
     "iwae": "objectives",
     "layers": "layers",
+    "load": "train.load",
 }
 
 __all__ = ["__version__", *PUBLIC]
