@@ -227,9 +227,14 @@ def _is_8_bit(array: np.ndarray) -> bool:
     """Tell whether every float is k / 255 up to one rounding of its own dtype."""
     if array.dtype.kind != "f":
         return False
-    x = array.astype(np.float64)
-    k = np.rint(x * 255) / 255
-    return bool((np.abs(x - k) <= np.finfo(array.dtype).eps * k).all())
+    return all(
+        _on_grid(array[i : i + 1024]) for i in range(0, len(array), 1024)
+    )  # stops at the first that is not
+
+
+def _on_grid(x: np.ndarray) -> bool:
+    k = np.rint(x.astype(np.float64) * 255) / 255
+    return bool((np.abs(x - k) <= np.finfo(x.dtype).eps * k).all())
 
 
 def _compact(array: np.ndarray, kind: str, where: str) -> tuple[np.ndarray, tuple[str, ...]]:
