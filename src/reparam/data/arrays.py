@@ -246,7 +246,7 @@ def _compact(array: np.ndarray, kind: str, where: str) -> tuple[np.ndarray, tupl
         return (np.rint(array * 255.0) if parts else array).astype(np.uint8), ()
     low, high = array.min(), array.max()
     if kind == "counts":
-        if high > EXACT:
+        if float(high) > EXACT:
             raise DataError(
                 f"{where} must hold counts of at most 2^24 = {EXACT}, which float32 holds exactly; "
                 f"got {high}; scale them down or take logarithms"
@@ -266,4 +266,6 @@ def _compact(array: np.ndarray, kind: str, where: str) -> tuple[np.ndarray, tupl
         )
     rounded = array.astype(np.float32)
     lost = array.dtype.itemsize > 4 and not np.array_equal(rounded, array)
-    return rounded, ((f"{array.dtype} rounded to float32 (relative error up to 6e-8)",) if lost else ())
+    return rounded, (
+        (f"{array.dtype} rounded to float32 (relative error up to 6e-8 above 1e-38)",) if lost else ()
+    )
