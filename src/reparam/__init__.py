@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from reparam._version import __version__
 
 if TYPE_CHECKING:
-    from reparam import check, distributions, estimators, layers
+    from reparam import check, data, distributions, estimators, layers
     from reparam.distributions import detach, draw
     from reparam.estimators import expect
     from reparam.noise import Noise, NoiseSpec
@@ -22,6 +22,7 @@ PUBLIC = {
     "Noise": "noise",
     "NoiseSpec": "noise",
     "check": "check",
+    "data": "data",
     "detach": "distributions",
     "distributions": "distributions",
     "draw": "distributions",
