@@ -10,7 +10,9 @@ from reparam.estimators import Enumerate
 
 EXACT = [c for c in UNBIASED if c.script is not None]
 STATISTICAL = [c for c in UNBIASED if not isinstance(c.estimator, Enumerate)]
-FIRST_ORDER = [c for c in UNBIASED if type(c.estimator).__name__ in ("ARM", "DisARM", "ARMS", "MeasureValued")]
+FIRST_ORDER = [
+    c for c in UNBIASED if type(c.estimator).__name__ in ("ARM", "DisARM", "ARMS", "MeasureValued")
+]
 name = lambda c: c.id  # noqa: E731
 
 

@@ -13,9 +13,10 @@ from torch import Tensor
 
 from reparam.distributions import Distribution
 from reparam.estimators.base import evaluate
-from reparam.estimators.site import Site, discrete_site
-from reparam.estimators.surrogate import box, zero
+from reparam.estimators.site import discrete_site
+from reparam.estimators.surrogate import box
 from reparam.noise import Noise
+from reparam.transforms.relaxation import Site, zero
 
 Function = Callable[[Tensor], Tensor]
 

@@ -4,14 +4,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from reparam.distributions import Distribution
 from reparam.estimators.base import evaluate
-from reparam.estimators.site import Site, discrete_site
-from reparam.estimators.surrogate import zero
+from reparam.estimators.site import discrete_site
 from reparam.noise import Noise
+from reparam.transforms.relaxation import (
+    Site,
+    gumbel_rao,
+    gumbel_straight_through,
+    reinmax,
+    straight_through,
+    zero,
+)
 
 Function = Callable[[Tensor], Tensor]
 
@@ -40,7 +46,7 @@ class StraightThrough:
         """Return the mean of f over the draws, shape (*B)."""
         site = discrete_site(self, q)
         _, b = drawn(q, site, samples, noise)
-        return evaluate(f, b + zero(site.soft(site.logits, 1.0)), q).mean(0)
+        return evaluate(f, straight_through(site, b), q).mean(0)
 
 
 @dataclass(frozen=True)
@@ -69,9 +75,9 @@ class GumbelSoftmax:
         """Return the mean of f over the draws, shape (*B)."""
         site = discrete_site(self, q)
         z, b = drawn(q, site, samples, noise)
-        soft = site.soft(z, self.temperature)
         if self.hard:
-            return evaluate(f, b + zero(soft), q).mean(0)
+            return evaluate(f, gumbel_straight_through(site, z, self.temperature), q).mean(0)
+        soft = site.soft(z, self.temperature)
         return evaluate(f, b, q).mean(0).detach() + zero(evaluate(f, soft, q).mean(0))
 
 
@@ -106,8 +112,7 @@ class GumbelRao:
         site = discrete_site(self, q)
         _, b = drawn(q, site, samples, noise)
         eps = noise.child("given").draw(q.noise_spec((self.k, samples)))
-        anew = zero(site.logits) + site.given(b, eps).detach()  # the noise is fixed: dz~/dlogits = 1
-        return evaluate(f, b + zero(site.soft(anew, self.temperature).mean(0)), q).mean(0)
+        return evaluate(f, gumbel_rao(site, b, eps, self.temperature), q).mean(0)
 
 
 @dataclass(frozen=True)
@@ -137,7 +142,4 @@ class ReinMax:
         """Return the mean of f over the draws, shape (*B)."""
         site = discrete_site(self, q)
         _, b = drawn(q, site, samples, noise)
-        h = (b + site.soft(site.logits.detach(), self.temperature)) / 2
-        log_h = torch.special.logit(h) if site.binary else h.log()
-        at_h = site.soft(zero(site.logits) + log_h, 1.0)  # equals h, with J(h) as its Jacobian
-        return evaluate(f, b + zero(2 * at_h - site.soft(site.logits, 1.0) / 2), q).mean(0)
+        return evaluate(f, reinmax(site, b, self.temperature), q).mean(0)

@@ -1,22 +1,16 @@
 """What estimators need to know of a discrete site: its logits, its relaxation, its states.
 
-A site is a Bernoulli or OneHotCategorical family, or an Independent of it. In the letters of the files beside:
-
-    z = logits + eps          perturbed logits, eps logistic (binary) or Gumbel (one-hot)
-    b = hard(z)               the draw: 1[z > 0], or the unit vector of argmax z
-    soft(z, t)                its relaxation: sigmoid(z / t), or softmax(z / t)
-    z~ = given(b, eps')       perturbed logits drawn anew from their law given b
+A site is a Bernoulli or OneHotCategorical family, or an Independent of it; its relaxation is in transforms.
 """
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot, softplus
 
 from reparam.distributions import Bernoulli, Distribution, Independent, OneHotCategorical
 from reparam.distributions.categorical import log_weights
+from reparam.transforms.relaxation import Site
 
 
 def family(q: torch.distributions.Distribution) -> torch.distributions.Distribution:
@@ -24,35 +18,6 @@ def family(q: torch.distributions.Distribution) -> torch.distributions.Distribut
     while isinstance(q, Independent):
         q = q.base_dist
     return q
-
-
-@dataclass(frozen=True)
-class Site:
-    """The logits of a discrete site, of shape (*B, *E), and whether it is binary or one-hot."""
-
-    logits: Tensor
-    binary: bool
-
-    def hard(self, z: Tensor) -> Tensor:
-        """Return the draw that perturbed logits stand for."""
-        return (z > 0).to(z.dtype) if self.binary else one_hot(z.argmax(-1), z.shape[-1]).to(z.dtype)
-
-    def soft(self, z: Tensor, temperature: float | Tensor) -> Tensor:
-        """Return the relaxed draw."""
-        return torch.sigmoid(z / temperature) if self.binary else torch.softmax(z / temperature, -1)
-
-    def given(self, b: Tensor, eps: Tensor) -> Tensor:
-        """Return perturbed logits z~ from their law given the draw b, differentiable in the logits.
-
-        binary    z~ = softplus(eps + softplus(logits))  if b = 1,   -softplus(eps + softplus(-logits))  if b = 0
-        one-hot   z~_k = eps_k for the chosen k,  z~_i = -log(e^{-eps_k} + e^{-(log p_i + eps_i)}) for the others
-        """
-        if self.binary:
-            sign = 2 * b - 1
-            return sign * softplus(eps + softplus(sign * self.logits))
-        top = (b * eps).sum(-1, keepdim=True)
-        others = -torch.logaddexp(-top, -(torch.log_softmax(self.logits, -1) + eps))
-        return torch.where(b > 0, top, others)
 
 
 def discrete_site(estimator: object, q: Distribution) -> Site:

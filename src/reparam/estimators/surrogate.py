@@ -15,11 +15,6 @@ def box(log_p: Tensor) -> Tensor:
     return torch.exp(log_p - log_p.detach())
 
 
-def zero(x: Tensor) -> Tensor:
-    """Return x - x held fixed: 0 in value, with the gradient of x."""
-    return x - x.detach()
-
-
 class _FirstOrder(torch.autograd.Function):
     """The identity on a slope; asking for its derivative in the parameter raises, since it is not known."""
 

@@ -16,8 +16,8 @@ from reparam.distributions import Distribution
 from reparam.estimators.base import evaluate
 from reparam.estimators.rao_blackwell import pick
 from reparam.estimators.site import probability, states
-from reparam.estimators.surrogate import zero
 from reparam.noise import Noise, NoiseSpec
+from reparam.transforms.relaxation import zero
 
 LARGEST = 6
 
