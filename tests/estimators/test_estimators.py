@@ -206,6 +206,23 @@ def test_probabilities_of_zero_and_one():
     assert torch.isfinite(weights.grad).all()
 
 
+COMPILED = [E.LeaveOneOut(), E.DisARM(), E.REBAR(), E.RaoBlackwell(1), E.GumbelRao(), E.MeasureValued()]
+
+
+@pytest.mark.parametrize("estimator", COMPILED, ids=lambda e: type(e).__name__)
+def test_one_compiled_graph(estimator):
+    def run(logits, seed):
+        q = D.Independent(D.Bernoulli(logits=logits, validate_args=False), 1, validate_args=False)
+        return rp.expect(lambda z: z.sum(-1) ** 2, q, samples=2, noise=rp.Noise(seed), estimator=estimator)
+
+    logits = torch.tensor([0.3, -0.4, 0.0], requires_grad=True)
+    compiled = torch.compile(run, fullgraph=True, backend="aot_eager")
+    for seed in (torch.tensor(1), torch.tensor(2)):
+        got, want = compiled(logits, seed), run(logits, seed)
+        torch.testing.assert_close(got, want)
+        torch.testing.assert_close(*(torch.autograd.grad(v, logits) for v in (got, want)))
+
+
 def test_default_for_discrete_is_leave_one_out():
     q = torch.distributions.Bernoulli(logits=torch.zeros(3))
     a = rp.expect(X2, q, samples=4, noise=rp.Noise(0))

@@ -171,6 +171,21 @@ def test_under_vmap_compile_autocast_and_state_dict(method):
     assert torch.equal(twin(x, noise=Noise(1)), layer(x, noise=Noise(1)))
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_one_compiled_graph(method):
+    """The whole graph is traced, nested layers and their scope included; values and gradients are the eager ones."""
+    net = make_bayesian(nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1)), method=method)
+    x = Noise(0).normal((4, 3))
+    run = lambda seed: net(x, noise=Noise(seed)).square().sum()  # noqa: E731
+    compiled = torch.compile(run, fullgraph=True, backend="aot_eager")
+    for seed in (torch.tensor(1), torch.tensor(2)):
+        got, want = compiled(seed), run(seed)
+        torch.testing.assert_close(got, want)
+        parameters = list(net.parameters())
+        for a, b in zip(torch.autograd.grad(got, parameters), torch.autograd.grad(want, parameters)):
+            torch.testing.assert_close(a, b)
+
+
 def test_make_bayesian():
     net = nn.Sequential(
         nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Sequential(nn.Linear(8, 3)), nn.Linear(3, 1)

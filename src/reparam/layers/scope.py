@@ -2,19 +2,19 @@
 
 A random layer that is called without noise takes it from the scope of the model around it, at the address
 scope.child("path.of.the.layer"); outside any scope it takes fresh noise, seeded by torch's global generator.
-Nothing is kept on the layers: the scope is a context variable, set for the length of one forward pass.
+Nothing is kept on the layers: the scope belongs to the thread, for the length of one forward pass.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import replace
+from threading import local
 
 from torch import nn
 
 from reparam.noise import Noise, given
 
-_SCOPE: ContextVar[tuple[Noise, dict[int, str]] | None] = ContextVar("reparam_scope", default=None)
+_THREAD = local()  # .scope is (noise, path by id of layer), or missing
 
 
 @contextmanager
@@ -33,17 +33,18 @@ def noise_scope(module: nn.Module, noise: Noise) -> Iterator[None]:
         True
     """
     paths = {id(layer): path for path, layer in module.named_modules()}
-    token = _SCOPE.set((noise, paths))
+    before = getattr(_THREAD, "scope", None)
+    _THREAD.scope = (noise, paths)
     try:
         yield
     finally:
-        _SCOPE.reset(token)
+        _THREAD.scope = before
 
 
 def layer_noise(layer: nn.Module, noise: Noise | None) -> Noise:
     """Return the noise of one call of a layer: the caller's, the scope's, or fresh."""
     if noise is None:
-        scope = _SCOPE.get()
+        scope = getattr(_THREAD, "scope", None)
         if scope is not None and id(layer) in scope[1]:
             return scope[0].child(scope[1][id(layer)])
     return given(noise, type(layer).__name__)
