@@ -1,0 +1,46 @@
+"""reparam: networks with random layers, noise as an explicit input, and gradients that are checked.
+
+Names are imported when first used, so that `import reparam` and the command line stay light.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from reparam._version import __version__
+
+if TYPE_CHECKING:
+    from reparam import check, distributions, estimators, layers
+    from reparam.distributions import detach, draw
+    from reparam.estimators import expect
+    from reparam.noise import Noise, NoiseSpec
+    from reparam.objectives import elbo, iwae
+
+# public name -> module that holds it; a name that is its own module stands for the module
+PUBLIC = {
+    "Noise": "noise",
+    "NoiseSpec": "noise",
+    "check": "check",
+    "detach": "distributions",
+    "distributions": "distributions",
+    "draw": "distributions",
+    "elbo": "objectives",
+    "estimators": "estimators",
+    "expect": "estimators",
+    "iwae": "objectives",
+    "layers": "layers",
+}
+
+__all__ = ["__version__", *PUBLIC]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in PUBLIC:
+        raise AttributeError(f"module 'reparam' has no attribute {name!r}")
+    module = import_module(f"reparam.{PUBLIC[name]}")
+    value = module if PUBLIC[name] == name else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

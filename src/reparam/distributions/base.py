@@ -1,0 +1,76 @@
+"""The contract of a distribution: a map of noise, z = g(eps; phi), with everything torch.distributions promises."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from reparam.noise import Noise, NoiseSpec, given
+
+
+class Distribution(torch.distributions.Distribution):
+    """A distribution that says what noise it eats and pushes it: mix in before torch's class of the family.
+
+    A family gives `rule`, `base_law` and `push`; where its noise is not one number per element also `noise_spec`;
+    and, unless its rule is "none", `pathwise`.
+
+        rule "explicit"   g is a formula in eps and phi
+             "implicit"   g is a quantile, differentiated by dz/dphi = -(dF/dphi) / p
+             "relaxed"    the draw is a continuous stand-in for a discrete one
+             "none"       draws cannot be differentiated; gradients come from an estimator
+    """
+
+    rule: str = "none"
+    base_law: ClassVar[str] = "normal"
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if isinstance(cls.__dict__.get("rule"), str):
+            cls.has_rsample = cls.rule != "none"
+
+    def parameters(self) -> dict[str, Tensor]:
+        """Return the parameters that the constructor was given, by name."""
+        return {name: self.__dict__[name] for name in self.arg_constraints if name in self.__dict__}
+
+    def noise_spec(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> NoiseSpec:
+        """Return the base noise that `push` eats for draws of a sample shape."""
+        like = next(iter(self.parameters().values()))
+        shape = tuple(self._extended_shape(torch.Size(sample_shape)))
+        return NoiseSpec(self.base_law, shape, len(sample_shape), like.dtype, like.device)
+
+    def push(self, eps: Tensor) -> Tensor:
+        """Return z = g(eps; phi), a pure function of the noise and the parameters."""
+        raise TypeError(f"{type(self).__name__}.push: this family defines no map of noise")
+
+    def rsample(
+        self, sample_shape: torch.Size | tuple[int, ...] = (), *, noise: Noise | None = None
+    ) -> Tensor:
+        """Draw z = g(eps; phi), differentiable in phi; the same numbers as `sample` for the same noise."""
+        if self.rule == "none":
+            raise NotImplementedError(
+                f"{type(self).__name__}.rsample: draws of this family have no derivative; "
+                "use sample(), or reparam.expect with an estimator"
+            )
+        return self.push(self._eps(sample_shape, noise))
+
+    def sample(
+        self, sample_shape: torch.Size | tuple[int, ...] = (), *, noise: Noise | None = None
+    ) -> Tensor:
+        """Draw z = g(eps; phi) without a graph."""
+        with torch.no_grad():
+            return self.push(self._eps(sample_shape, noise))
+
+    def pathwise(self, x: Tensor) -> dict[str, Tensor]:
+        """Return dz/dphi at fixed noise, evaluated at z = x, for each parameter that was given (shape of x)."""
+        raise NotImplementedError(
+            f"{type(self).__name__}.pathwise: the rule of this family is {self.rule!r}, so its draws have no "
+            "pathwise derivative; use an estimator"
+        )
+
+    def _eps(self, sample_shape: torch.Size | tuple[int, ...], noise: Noise | None) -> Tensor:
+        if isinstance(sample_shape, int):
+            raise TypeError(
+                f"{type(self).__name__}: sample_shape must be a shape; got the int {sample_shape}; "
+                f"write ({sample_shape},)"
+            )
+        return given(noise, type(self).__name__).draw(self.noise_spec(sample_shape))

@@ -1,0 +1,52 @@
+"""The Bernoulli family: b = 1[logits + eps > 0], eps logistic."""
+
+import torch
+from torch import Tensor
+
+from reparam.distributions.base import Distribution
+
+
+class Bernoulli(Distribution, torch.distributions.Bernoulli):
+    """Bernoulli law on {0, 1}, P(b = 1) = probs = sigmoid(logits).
+
+        b = 1[logits + eps > 0],  eps ~ Logistic(0, 1)
+
+    Args:
+        probs: in [0, 1]; 0 and 1 are exact, not moved.
+        logits: real. Exactly one of the two is given.
+
+    Shape: the parameter is the batch shape; scalar events.
+
+    Gradient: rule "none": b is piecewise constant in the parameter. Use an estimator of `reparam.expect`.
+
+    Example:
+        >>> import reparam as rp
+        >>> rp.distributions.Bernoulli(probs=torch.tensor([0.0, 1.0])).sample((3,), noise=rp.Noise(0)).tolist()
+        [[0.0, 1.0], [0.0, 1.0], [0.0, 1.0]]
+    """
+
+    rule = "none"
+    base_law = "logistic"
+
+    def parameters(self) -> dict[str, Tensor]:
+        """Return {"probs": ...} or {"logits": ...}, as given."""
+        probs = self.__dict__.get("probs")
+        return {"probs": probs} if probs is self._param else {"logits": self._param}
+
+    def push(self, eps: Tensor) -> Tensor:
+        """Return 1[logits + eps > 0]."""
+        given = self.parameters()
+        logits = given["logits"] if "logits" in given else torch.special.logit(given["probs"])
+        return (logits + eps > 0).to(eps.dtype)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return log P(b = value) in nats; exact at probs 0 and 1."""
+        probs = self.parameters().get("probs")
+        if probs is None:
+            return super().log_prob(value)
+        if self._validate_args:
+            self._validate_sample(value)
+        # the branch that does not count is given a harmless argument, so that its gradient is 0 and not nan
+        one = torch.where(value != 0, probs, 1.0)
+        zero = torch.where(value != 1, probs, 0.0)
+        return value * torch.log(one) + (1 - value) * torch.log1p(-zero)

@@ -1,0 +1,88 @@
+"""From any torch distribution to ours: convert, draw, detach."""
+
+import copy
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from reparam.distributions.base import Distribution
+from reparam.noise import Noise
+
+Torch = torch.distributions.Distribution
+AnyDistribution = TypeVar("AnyDistribution", bound=Torch)
+CONVERSIONS: dict[type, Callable[[Any], Distribution]] = {}
+
+
+def register(family: type, conversion: Callable[[Any], Distribution]) -> None:
+    """Register how a torch family becomes ours."""
+    CONVERSIONS[family] = conversion
+
+
+def convert(q: Torch) -> Distribution:
+    """Return the same law, parameters and graph as one of our distributions; ours come back as they are.
+
+    Raises:
+        TypeError: for what is no distribution, or a family that has no conversion.
+
+    Example:
+        >>> convert(torch.distributions.Normal(0.0, 1.0)).rule
+        'explicit'
+    """
+    if isinstance(q, Distribution):
+        return q
+    if not isinstance(q, Torch):
+        raise TypeError(f"convert: q must be a torch distribution; got {type(q).__name__}")
+    conversion = CONVERSIONS.get(type(q))
+    if conversion is None:
+        known = ", ".join(sorted(family.__name__ for family in CONVERSIONS))
+        raise TypeError(
+            f"convert: no conversion for {type(q).__name__}; convertible are {known}; use one of these"
+        )
+    return conversion(q)
+
+
+def draw(q: Torch, sample_shape: torch.Size | tuple[int, ...] = (), *, noise: Noise | None = None) -> Tensor:
+    """Draw from any torch distribution with addressed noise; differentiable where the family has a rule.
+
+    Shape: (*sample_shape, *batch_shape, *event_shape).
+
+    Example:
+        >>> draw(torch.distributions.Normal(0.0, 1.0), (2,), noise=Noise(0)).shape
+        torch.Size([2])
+    """
+    ours = convert(q)
+    return (ours.sample if ours.rule == "none" else ours.rsample)(sample_shape, noise=noise)
+
+
+def detach(q: AnyDistribution) -> AnyDistribution:
+    """Return the same law with every parameter cut from the graph.
+
+    Works for any torch distribution whose parameters are tensors, distributions or transforms, nested at will.
+
+    Example:
+        >>> loc = torch.zeros(2, requires_grad=True)
+        >>> detach(torch.distributions.Normal(loc, 1.0)).loc.requires_grad
+        False
+    """
+    if not isinstance(q, Torch):
+        raise TypeError(f"detach: q must be a torch distribution; got {type(q).__name__}")
+    return _detached(q)
+
+
+def _detached(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.detach()
+    if isinstance(value, torch.nn.Module):
+        raise TypeError(
+            f"detach: parameters must be tensors, distributions or transforms; got the module "
+            f"{type(value).__name__}; freeze it with requires_grad_(False) instead"
+        )
+    if isinstance(value, Torch | torch.distributions.Transform):
+        twin = copy.copy(value)
+        twin.__dict__.update({name: _detached(part) for name, part in twin.__dict__.items()})
+        return twin
+    if isinstance(value, list | tuple) and not isinstance(value, torch.Size):
+        return type(value)(_detached(part) for part in value)
+    return value

@@ -1,0 +1,61 @@
+"""One random site: the expectation of a function of one draw."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from reparam.distributions import Distribution, convert
+from reparam.estimators.base import Estimator, check_samples
+from reparam.estimators.pathwise import Pathwise
+from reparam.noise import Noise, given
+
+
+def expect(
+    f: Callable[[Tensor], Tensor],
+    q: torch.distributions.Distribution,
+    *,
+    samples: int = 1,
+    noise: Noise | None = None,
+    estimator: Estimator | None = None,
+) -> Tensor:
+    """Estimate E_{z ~ q} f(z), in the units of f, with a gradient that is the estimator's.
+
+    Args:
+        f: maps z of shape (S, *B, *E) to (S, *B).
+        q: any torch distribution with a conversion (`reparam.distributions.convert`).
+        samples: S.
+        noise: the address of the draws; fresh noise when None.
+        estimator: of `reparam.estimators`; None chooses by the rule of q: Pathwise for "explicit", "implicit"
+            and "relaxed".
+
+    Shape: the result has the batch shape of q, (*B).
+
+    Gradient: see the estimator's class.
+
+    Raises:
+        TypeError: q has no conversion, or the estimator cannot use it.
+        ValueError: f returns another shape.
+
+    Example:
+        >>> import reparam as rp
+        >>> loc = torch.tensor(1.0, requires_grad=True)
+        >>> q = rp.distributions.Normal(loc, 1.0)
+        >>> rp.expect(lambda z: z, q, samples=4, noise=rp.Noise(0)).backward()
+        >>> loc.grad
+        tensor(1.)
+    """
+    check_samples("expect", samples)
+    q = convert(q)
+    chosen = default_estimator(q) if estimator is None else estimator
+    return chosen(f, q, samples, given(noise, "expect"))
+
+
+def default_estimator(q: Distribution) -> Estimator:
+    """Return the estimator that the rule of q allows without a choice."""
+    if q.rule == "none":
+        raise TypeError(
+            f"expect: draws of {type(q).__name__} have no derivative, so an estimator must be chosen; "
+            "got estimator=None; pass one of reparam.estimators"
+        )
+    return Pathwise()
