@@ -27,7 +27,6 @@ from reparam.kernels.cpu.series import (
     trigamma_tail,
 )
 
-
 # terms of the series S: an upper bound c0 + c1 sqrt(z) - c2 alpha - c3 z (alpha <= 12), c4 beyond
 TERMS_64 = (7.0, 13.9, 0.255, 0.15, 40.0)
 TERMS_32 = (3.5, 10.7, 0.26, 0.05, 22.0)

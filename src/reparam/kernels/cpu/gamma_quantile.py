@@ -117,7 +117,15 @@ def log_gamma_block(alpha, small, m, W, out):
 def near_tails(alpha, y, lgamma, n, tables, W, index, scratch, tail, hazard, upper):
     """Fill, outside U, the tail that the regime computes (log P, or log Q where `upper`) and density / tail."""
     bound, levels = tables[2], tables[3]
-    z, ga, gy, gz, gl, gt, gh = scratch[0], scratch[1], scratch[2], scratch[3], scratch[4], scratch[5], scratch[6]
+    z, ga, gy, gz, gl, gt, gh = (
+        scratch[0],
+        scratch[1],
+        scratch[2],
+        scratch[3],
+        scratch[4],
+        scratch[5],
+        scratch[6],
+    )
     count_m, count_s, count_c = 0, 0, 0
     for i in range(n):
         z[i] = el.exp(min(y[i], 690.0))
@@ -244,7 +252,14 @@ def quantile(alpha, eps, y, inverse, lengths, least, tables, tolerance):
     """Fill y with log z where P(alpha, z) = Phi(eps)."""
     W, scratch, index = np.empty(8 * BLOCK), np.empty((15, BLOCK)), np.empty((3, BLOCK), np.int64)
     kept, flag = np.empty((2, BLOCK), np.int64), np.empty(BLOCK, np.bool_)
-    ga, ge, gy, logp, logq, lgamma = scratch[9], scratch[10], scratch[11], scratch[12], scratch[13], scratch[14]
+    ga, ge, gy, logp, logq, lgamma = (
+        scratch[9],
+        scratch[10],
+        scratch[11],
+        scratch[12],
+        scratch[13],
+        scratch[14],
+    )
     for start in range(0, alpha.size, BLOCK):
         n = min(BLOCK, alpha.size - start)
         a, e = alpha[start : start + n], eps[start : start + n]

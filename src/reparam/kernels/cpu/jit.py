@@ -51,7 +51,12 @@ def jit(
     """
     if function is None:
         return lambda f: jit(f, fastmath=fastmath, forceinline=forceinline)
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": fastmath, "forceinline": forceinline}
+    options: dict[str, Any] = {
+        "nogil": True,
+        "error_model": "numpy",
+        "fastmath": fastmath,
+        "forceinline": forceinline,
+    }
     try:
         kernel = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # no folder can be written: "cannot cache function ...: no locator available"
