@@ -57,6 +57,11 @@ STIRLING = {1: Fraction(1, 12), 3: Fraction(-1, 360), 5: Fraction(1, 1260), 7: F
 STIRLING |= {9: Fraction(1, 1188), 11: Fraction(-691, 360360)}
 
 
+# coefficients d_k of psi(x) - log x
+DIGAMMA = {1: Fraction(-1, 2), 2: Fraction(-1, 12), 4: Fraction(1, 120), 6: Fraction(-1, 252)}
+DIGAMMA |= {8: Fraction(1, 240), 10: Fraction(-1, 132), 12: Fraction(691, 32760)}
+
+
 def add(a: Series, b: Series) -> Series:
     return [x + y for x, y in zip(a, b)]
 
@@ -157,6 +162,50 @@ def gamma_quantile(orders: int, terms: int) -> list[Series]:
     return w
 
 
+def beta_velocity(orders: int, terms: int) -> dict[tuple[int, int], Series]:
+    """a dxi/da = sum_{i,j} a^-i S^-j c_ij(w), xi = logit x, S = a + b, mu = a/S, w = log(x/mu).
+
+    From G_0 = w/(e^w - 1), G_k = [(1-mu) G'_{k-1} - d_k (1 - mu^k)]/(e^w - 1) - mu G'_{k-1}, a g = sum G_k a^-k,
+    whose powers mu^j a^-k are a^-(k-j) S^-j.
+    """
+    start = inverse_expm1_over(terms)
+    rows = {(0, 0): start}
+    order = {0: start}  # power of mu -> series, of G_{k-1}
+    for k in range(1, orders):
+        d = DIGAMMA.get(k, Fraction(0))
+        after: dict[int, Series] = {}
+        size = len(next(iter(order.values()))) - 1
+        zero = [Fraction(0)] * size
+        slopes = {j: derive(g) for j, g in order.items()}
+        for j in range(k + 1):
+            top = add(slopes.get(j, zero), [-c for c in slopes.get(j - 1, zero)])
+            top[0] += (-d if j == 0 else 0) + (d if j == k else 0)
+            assert top[0] == 0
+            row = multiply(top[1:], start)
+            after[j] = add(row, [-c for c in slopes.get(j - 1, zero)])
+            rows[k - j, j] = after[j]
+        order = after
+    return rows
+
+
+def pack_pairs(
+    rows: dict[tuple[int, int], Series], a: float, s: float, tolerance: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Table, lengths and the (i, j) of each row, ordered for Horner in 1/a inside Horner in 1/S."""
+    kept = []
+    for (i, j), row in rows.items():
+        size = [abs(float(c)) * a**-i * s**-j for c in row]
+        last = max((n for n, v in enumerate(size) if v > tolerance), default=-1)
+        if last >= 0:
+            kept.append((j, i, [float(c) for c in row[: last + 1]]))
+    kept.sort(key=lambda r: (-r[0], -r[1]))
+    lengths = np.array([-(-len(r[2]) // 4) * 4 for r in kept])
+    table = np.zeros((len(kept), lengths.max()))
+    for n, (_, _, row) in enumerate(kept):
+        table[n, : len(row)] = row
+    return table, lengths, np.array([(i, j) for j, i, _ in kept])
+
+
 def chebyshev(function, low: float, high: float, count: int) -> list[Fraction]:
     """Monomial coefficients in x = (2 t - low - high)/(high - low) of the interpolant in Chebyshev nodes."""
     nodes = [mp.cos(mp.pi * (j + mp.mpf(1) / 2) / count) for j in range(count)]
@@ -243,6 +292,12 @@ def main() -> None:
         tables[f"gamma_quantile_{name}"], tables[f"gamma_quantile_{name}_lengths"] = pack(
             fitted, alpha, tolerance / 10
         )
+    pairs = beta_velocity(13, 44)
+    for name, orders, a, tolerance in (("64", 13, 16.0, 1e-17), ("32", 8, 10.0, 2e-10)):
+        rows = {ij: row for ij, row in pairs.items() if sum(ij) < orders}
+        parts = pack_pairs(rows, a, 2 * a, tolerance)
+        for suffix, part in zip(("", "_lengths", "_powers"), parts):
+            tables[f"beta_velocity_{name}{suffix}"] = part
     tables["mills"] = pack([mills()], 1.0, 1e-30)[0][0]
     tables["log_gamma_1p"] = pack([log_gamma_1p(52)], 1.0, 1e-30)[0][0]
     np.savez_compressed(OUT, **tables)
