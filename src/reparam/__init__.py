@@ -9,25 +9,30 @@ from typing import TYPE_CHECKING, Any
 from reparam._version import __version__
 
 if TYPE_CHECKING:
-    from reparam import check, distributions, estimators, layers
+    from reparam import check, data, distributions, estimators, layers
     from reparam.distributions import detach, draw
     from reparam.estimators import expect
     from reparam.noise import Noise, NoiseSpec
     from reparam.objectives import elbo, iwae
+    from reparam.train.fit import fit
+    from reparam.train.load import load
 
 # public name -> module that holds it; a name that is its own module stands for the module
 PUBLIC = {
     "Noise": "noise",
     "NoiseSpec": "noise",
     "check": "check",
+    "data": "data",
     "detach": "distributions",
     "distributions": "distributions",
     "draw": "distributions",
     "elbo": "objectives",
     "estimators": "estimators",
     "expect": "estimators",
+    "fit": "train.fit",
     "iwae": "objectives",
     "layers": "layers",
+    "load": "train.load",
 }
 
 __all__ = ["__version__", *PUBLIC]

@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 
 from reparam.data import DataError, Dataset, from_array
 
@@ -21,6 +22,7 @@ RNG = np.random.default_rng(0)
         (np.array([[0, 9], [1, 300]], dtype=np.uint16), "counts", torch.int16, (2,)),
         (np.array([[0, 9], [1, 2**24]], dtype=np.uint64), "counts", torch.int32, (2,)),
         (np.array([[0.0, 7.0], [3.0, 2.0]]), "counts", torch.uint8, (2,)),
+        (np.array([[0.0, 700.0]], dtype=np.float16), "counts", torch.int16, (2,)),
         (np.array([[0, -9], [1, 2**24]], dtype=np.int64), "real", torch.float32, (2,)),
         (np.array([[0.5, -1.0]], dtype=np.float16), "real", torch.float32, (2,)),
         (np.array([[0.1, -1.0]], dtype=np.float64), "real", torch.float32, (2,)),
@@ -86,6 +88,34 @@ def test_four_axes_are_read_in_one_way_or_refused(shape):
     else:
         with pytest.raises(DataError, match=r"axis 1 (and|or) axis 3"):
             from_array(x)
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_any_numbers_keep_their_values_or_are_refused(data):
+    dtype = data.draw(
+        st.one_of(arrays.boolean_dtypes(), arrays.integer_dtypes(), arrays.unsigned_integer_dtypes())
+    )
+    shape = data.draw(arrays.array_shapes(min_dims=1, max_dims=5, min_side=0, max_side=6))
+    array = data.draw(arrays.arrays(dtype, shape))
+    try:
+        found = from_array(array)
+    except DataError:
+        return
+    kept = found.x.numpy().astype(np.float64).ravel()
+    assert np.array_equal(np.sort(kept), np.sort(array.astype(np.float64).ravel()))
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_any_floats_stay_within_one_rounding_or_are_refused(data):
+    array = data.draw(arrays.arrays(arrays.floating_dtypes(), arrays.array_shapes(min_dims=1, max_dims=3)))
+    try:
+        found = from_array(array)
+    except DataError:
+        return
+    batch = found.batch(dtype=torch.float64).numpy().reshape(array.shape)
+    assert np.allclose(batch, array.astype(np.float64), rtol=max(np.finfo(array.dtype).eps, 6e-8), atol=1e-45)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,9 @@
 
 import errno
 import os
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -143,3 +146,54 @@ def test_sweep_removes_what_killed_processes_left(tmp_path):
     files.write_text(tmp_path / "a", "x")
     assert len(files.sweep(tmp_path)) == 2
     assert names(tmp_path) == ["a"]
+
+
+WRITER = """
+import runpy, sys
+write = runpy.run_path(sys.argv[1])["write_text"]
+print("ready", flush=True)
+while True:
+    for letter in "ab":
+        write(sys.argv[2], letter * 300_000)
+"""
+
+
+def test_a_killed_writer_leaves_a_whole_file(tmp_path):
+    target = tmp_path / "file"
+    files.write_text(target, "a" * 300_000)
+    for i in range(8):
+        with subprocess.Popen(
+            [sys.executable, "-c", WRITER, files.__file__, str(target)], stdout=subprocess.PIPE
+        ) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            time.sleep(0.01 + 0.003 * i)
+            process.kill()
+        assert target.read_text() in ("a" * 300_000, "b" * 300_000)
+    files.sweep(tmp_path)
+    assert names(tmp_path) == ["file"]
+
+
+LIMITED = """
+import resource, runpy, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+module = runpy.run_path(sys.argv[1])
+try:
+    module["write_text"](sys.argv[2], "x" * 5000)
+except module["FileError"] as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on file sizes")
+def test_a_write_that_the_system_cuts_short_leaves_the_old_file(tmp_path):
+    files.write_text(tmp_path / "file", "old")
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, files.__file__, str(tmp_path / "file")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "file could not be written; the file would be larger than allowed; raise the limit" in done.stdout
+    assert (tmp_path / "file").read_text() == "old"
+    assert names(tmp_path) == ["file"]

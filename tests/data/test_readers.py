@@ -148,7 +148,7 @@ def broken_files() -> dict[str, tuple[bytes, str]]:
         "none.npz": (npz(), "at least one array; got a zip file with nothing"),
         "objects.npz": (npz(x=np.array([[None]])), "Python objects"),
         "inner.npz": (zipped(**{"x.npy": whole[:-4]}), "truncated"),
-        "torch.pt": (torch_file.getvalue(), "at least one array; got a zip file with"),
+        "torch.pt": (torch_file.getvalue(), "at least one array; got a PyTorch file, a pickle"),
         "words.zip": (zipped(**{"a.txt": b"hello"}), "got a zip file with a.txt"),
         "pickle.pkl": (pickle.dumps(X), "a pickle"),
         "table.csv": (b"a,b\n1,2\n" * 1000, r"text; .*numpy.loadtxt.* reads .npy, .npz and folders"),
@@ -214,6 +214,8 @@ def test_arguments_that_do_not_belong(tmp_path):
         load(path, key="x")
     with pytest.raises(DataError, match="takes no key"):
         load("digits", key="x")
+    with pytest.raises(DataError, match="takes no key and no kind"):
+        load(tmp_path, kind="real")
     with pytest.raises(DataError, match="size is for pictures"):
         load(path, size=8)
     for size in (0, -3, 2.5, True, 10**6):

@@ -227,9 +227,14 @@ def _is_8_bit(array: np.ndarray) -> bool:
     """Tell whether every float is k / 255 up to one rounding of its own dtype."""
     if array.dtype.kind != "f":
         return False
-    x = array.astype(np.float64)
-    k = np.rint(x * 255) / 255
-    return bool((np.abs(x - k) <= np.finfo(array.dtype).eps * k).all())
+    return all(
+        _on_grid(array[i : i + 1024]) for i in range(0, len(array), 1024)
+    )  # stops at the first that is not
+
+
+def _on_grid(x: np.ndarray) -> bool:
+    k = np.rint(x.astype(np.float64) * 255) / 255
+    return bool((np.abs(x - k) <= np.finfo(x.dtype).eps * k).all())
 
 
 def _compact(array: np.ndarray, kind: str, where: str) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -241,7 +246,7 @@ def _compact(array: np.ndarray, kind: str, where: str) -> tuple[np.ndarray, tupl
         return (np.rint(array * 255.0) if parts else array).astype(np.uint8), ()
     low, high = array.min(), array.max()
     if kind == "counts":
-        if high > EXACT:
+        if float(high) > EXACT:
             raise DataError(
                 f"{where} must hold counts of at most 2^24 = {EXACT}, which float32 holds exactly; "
                 f"got {high}; scale them down or take logarithms"
@@ -261,4 +266,6 @@ def _compact(array: np.ndarray, kind: str, where: str) -> tuple[np.ndarray, tupl
         )
     rounded = array.astype(np.float32)
     lost = array.dtype.itemsize > 4 and not np.array_equal(rounded, array)
-    return rounded, ((f"{array.dtype} rounded to float32 (relative error up to 6e-8)",) if lost else ())
+    return rounded, (
+        (f"{array.dtype} rounded to float32 (relative error up to 6e-8 above 1e-38)",) if lost else ()
+    )

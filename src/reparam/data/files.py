@@ -22,6 +22,7 @@ SUFFIX = ".reparam-tmp"
 _REMEDIES = {
     errno.ENOSPC: ("the disk is full", "free some space or choose another disk"),
     errno.EDQUOT: ("the disk quota is used up", "free some space or choose another disk"),
+    errno.EFBIG: ("the file would be larger than allowed", "raise the limit (ulimit -f) or write less"),
     errno.EACCES: ("no permission to write there", "change the permissions or choose another folder"),
     errno.EPERM: ("no permission to write there", "change the permissions or choose another folder"),
     errno.EROFS: ("the file system is read-only", "choose another folder"),

@@ -127,7 +127,7 @@ def _find(text: str, key: str | None) -> tuple[Path, str | None]:
 def _read_folder(path: Path, key: str | None, kind: str | None, size: int | None) -> Dataset:
     if key is not None or kind is not None:
         raise DataError(
-            f"load: {path} is a folder and takes no key and no kind; got key={key!r}, kind={kind!r}"
+            f"load: {path} is a folder, takes no key and no kind; got {key!r} and {kind!r}; leave them out"
         )
     return read_folder(path, size)
 
@@ -212,9 +212,15 @@ def _read_npz(path: Path, key: str | None, kind: str | None) -> Dataset:
         with zipfile.ZipFile(path) as archive:
             names = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
             if not names:
-                inside = ", ".join(archive.namelist()[:3]) or "nothing"
+                members = archive.namelist()
+                pickled = any(member.endswith(".pkl") for member in members)
+                got = (
+                    "a PyTorch file, a pickle"
+                    if pickled
+                    else f"a zip file with {', '.join(members[:3]) or 'nothing'}"
+                )
                 raise DataError(
-                    f"load: {path} must hold at least one array; got a zip file with {inside}; "
+                    f"load: {path} must hold at least one array; got {got}; "
                     f"save arrays with numpy.savez(path, x=x)"
                 )
             chosen, why = _choose_key(names, key, path)

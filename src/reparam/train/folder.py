@@ -1,0 +1,161 @@
+"""The run folder: it appears at once and whole, every file in it is replaced at once and whole.
+
+    config.json         schema_version, the resolved configuration, the data's fingerprint, versions
+    metrics.jsonl       one record per epoch
+    model.safetensors   the best model by the validation bound
+    state.safetensors   everything that resuming needs, with its counters in the header; state.json repeats them
+    *.png, report.html  for people
+
+Nothing is ever unpickled.
+"""
+
+import json
+import os
+import platform
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from reparam._version import __version__
+from reparam.data.files import SUFFIX, FileError, explain, new_folder, sweep, write_bytes, write_json
+from reparam.kernels.select import describe
+
+SCHEMA_VERSION = 1
+HEADER = "reparam"
+
+
+class RunError(ValueError):
+    """A run folder that cannot be used: who, what, got, remedy."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run folder and its record."""
+
+    path: Path
+    record: dict[str, Any]
+
+    def file(self, name: str) -> Path:
+        """Return the path of a file in the folder."""
+        return self.path / name
+
+
+def environment() -> dict[str, Any]:
+    """Return what the bits of a run depend on beside its configuration."""
+    return {
+        "back_end": describe(),
+        "threads": torch.get_num_threads(),
+        "processor": platform.processor() or platform.machine(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "versions": {
+            "reparam": __version__,
+            "torch": torch.__version__,
+            "numpy": numpy.__version__,
+            "python": platform.python_version(),
+        },
+    }
+
+
+def create(out: str, record: dict[str, Any], *, overwrite: bool) -> RunFolder:
+    """Make a run folder that holds its config.json from the first moment on.
+
+    Raises:
+        RunError: something stands at `out`: a run (write --overwrite) or anything else (never replaced).
+    """
+    path = Path(out)
+    check_free(path, overwrite=overwrite)
+    old = path.with_name(f".{path.name}.{os.getpid()}.old{SUFFIX}")
+    replaced = overwrite and path.is_dir() and any(path.iterdir())
+    record = {"schema_version": SCHEMA_VERSION, **record}
+    try:
+        if replaced:
+            fresh = path.with_name(f".{path.name}.{os.getpid()}.new{SUFFIX}")
+            with new_folder(fresh, who="train") as folder:
+                write_json(folder / "config.json", record, who="train")
+            os.replace(path, old)
+            os.replace(fresh, path)
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            with new_folder(path, who="train") as folder:
+                write_json(folder / "config.json", record, who="train")
+    except FileError:
+        raise
+    except OSError as error:
+        raise explain(path, error, who="train") from error
+    return RunFolder(path, record)
+
+
+def check_free(path: Path, *, overwrite: bool) -> None:
+    """Raise unless a run may be made at `path`."""
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    if not (path / "config.json").is_file():
+        raise RunError(
+            f"train: --out must be a new folder; got {path}, which exists and is no run; choose another"
+        )
+    if not overwrite:
+        raise RunError(
+            f"train: --out must be a new folder; got {path}, which holds a run; "
+            "choose another, continue it with --resume, or replace it with --overwrite"
+        )
+
+
+def open_run(path: str | os.PathLike[str]) -> RunFolder:
+    """Open a run folder for reading.
+
+    Raises:
+        RunError: no run folder, or one of a newer schema.
+    """
+    folder = Path(path)
+    file = folder / "config.json"
+    if not folder.is_dir() or not file.is_file():
+        state = "no such folder" if not folder.exists() else "no config.json in it"
+        raise RunError(f"run: {path} must be the folder of a training run; got {state}; check the path")
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+        version = record["schema_version"]
+        if not isinstance(version, int) or not isinstance(record["config"], dict):
+            raise KeyError("config")
+    except (ValueError, KeyError, TypeError):
+        raise RunError(f"run: {file} must be the record of a run; got something else; train again") from None
+    except OSError as error:
+        raise RunError(f"run: {file} must be readable; {error.strerror}; check its permissions") from None
+    if version > SCHEMA_VERSION:
+        raise RunError(
+            f"run: {file} has schema {version}; this reparam reads up to {SCHEMA_VERSION}; install a newer reparam"
+        )
+    sweep(folder)
+    return RunFolder(folder, record)
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any] | None = None) -> None:
+    """Write tensors, with a JSON header, as one safetensors file, atomically."""
+    content = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
+    metadata = {HEADER: json.dumps(header, allow_nan=False)} if header is not None else None
+    write_bytes(path, save(content, metadata), who="train")
+
+
+def read_tensors(path: Path, who: str = "run") -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the tensors and the header of a safetensors file.
+
+    Raises:
+        RunError: a missing, unreadable, cut or corrupted file.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            header = json.loads((file.metadata() or {}).get(HEADER, "{}"))
+            return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118
+    except FileNotFoundError:
+        raise RunError(
+            f"{who}: {path} is missing; the run has not reached its first checkpoint; continue it with --resume"
+        ) from None
+    except (SafetensorError, OSError, ValueError) as error:
+        text = " ".join(str(error).split())
+        raise RunError(f"{who}: {path} must be a whole safetensors file; got {text}; train again") from None
