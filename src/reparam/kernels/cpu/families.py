@@ -14,7 +14,7 @@ from torch import Tensor
 from reparam.kernels.cpu import beta, gamma
 from reparam.kernels.cpu import beta_quantile as beta_q
 from reparam.kernels.cpu import gamma_quantile as gamma_q
-from reparam.kernels.cpu.elementwise import elementwise
+from reparam.kernels.cpu.elementwise import Kernel, elementwise
 from reparam.kernels.tables import slope_table, table
 
 LEAST_ALPHA = {"64": 12.0, "32": 6.0}  # of the uniform expansion
@@ -36,15 +36,20 @@ def _gamma_velocity(digits: str, order: int) -> Any:
     g, lengths = _series(f"gamma_velocity_{digits}")
     constants = (g, slope_table(f"gamma_velocity_{digits}"), lengths, LEAST_ALPHA[digits], TERMS[digits])
 
-    def kernel(alpha: np.ndarray, y: np.ndarray, u: np.ndarray, ua: np.ndarray | None = None) -> None:
-        gamma.velocity(alpha, y, u, u if ua is None else ua, order == 2, *constants, LEVELS[digits])
+    def first(alpha: np.ndarray, y: np.ndarray, u: np.ndarray) -> None:
+        gamma.velocity(alpha, y, u, u, False, *constants, LEVELS[digits])
 
-    return kernel
+    def second(alpha: np.ndarray, y: np.ndarray, u: np.ndarray, uy: np.ndarray, ua: np.ndarray) -> None:
+        gamma.velocity(alpha, y, u, ua, True, *constants, LEVELS[digits])
+        uy[:] = slopes(first, [alpha, y], -1, 1)[0]
+
+    return first if order == 1 else second
 
 
 def gamma_velocity(alpha: Tensor, y: Tensor, order: int = 1) -> tuple[Tensor, ...]:
-    """Return dy/dalpha of y = log z at fixed noise, and for order 2 its alpha-derivative at fixed y."""
-    return elementwise((_gamma_velocity("64", order), _gamma_velocity("32", order)), order, alpha, y)
+    """Return u = dy/dalpha of y = log z at fixed noise; order 2 adds du/dy and du/dalpha."""
+    kernels = (_gamma_velocity("64", order), _gamma_velocity("32", order))
+    return elementwise(kernels, 1 if order == 1 else 3, alpha, y)
 
 
 @cache
@@ -80,27 +85,42 @@ def gamma_quantile(alpha: Tensor, eps: Tensor) -> Tensor:
 
 # weights of f(x + kh) - f(x - kh) in the central difference of order ten
 CENTRAL = (5 / 6, -5 / 21, 5 / 84, -5 / 504, 1 / 1260)
-LOG_STEP = 0.08
+STEP_SIZE = 0.08
 
 
-def log_slope(
-    velocity: Any, parameters: list[np.ndarray], which: int, y: np.ndarray, count: int
-) -> list[np.ndarray]:
-    """Return d v/d parameters[which] at fixed y of the `count` results of a velocity kernel.
+def slopes(velocity: Kernel, arguments: list[np.ndarray], which: int, count: int) -> list[np.ndarray]:
+    """Return the derivative of the `count` results of a velocity kernel in arguments[which] (the last one is y).
 
-    The velocities are analytic in the logarithm of a parameter, with a radius of order one at any size of it, so
-    that a central difference of order ten over steps of 0.08 keeps all but two of their digits.
+    The velocities are analytic in y and in the logarithm of a parameter, with radii of order one whatever the
+    parameter's size, so that a central difference of order ten over steps of 0.08 keeps all but two digits.
     """
+    y = arguments[-1]
     totals = [np.zeros_like(y) for _ in range(count)]
     out = [np.empty_like(y) for _ in range(count)]
     for k, weight in enumerate(CENTRAL, start=1):
         for sign in (1.0, -1.0):
-            moved = list(parameters)
-            moved[which] = parameters[which] * np.exp(sign * k * LOG_STEP)
-            velocity(*moved, y, *out)
+            moved = list(arguments)
+            shift = sign * k * STEP_SIZE
+            moved[which] = y + shift if moved[which] is y else moved[which] * np.exp(shift)
+            velocity(*moved, *out)
             for total, value in zip(totals, out):
                 total += sign * weight * value
-    return [total / (LOG_STEP * parameters[which]) for total in totals]
+    scale = STEP_SIZE * (1.0 if arguments[which] is y else arguments[which])
+    return [total / scale for total in totals]
+
+
+def with_slopes(velocity: Kernel, count: int) -> Kernel:
+    """Return a kernel that fills v_1..v_p, then for each v_j its derivatives in y and in every parameter."""
+
+    def kernel(*arrays: np.ndarray) -> None:
+        arguments, outs = list(arrays[: count + 1]), arrays[count + 1 :]
+        velocity(*arguments, *outs[:count])
+        for which in range(-1, count):
+            column = outs[count + which + 1 :: count + 1]
+            for target, value in zip(column, slopes(velocity, arguments, which, count)):
+                target[:] = value
+
+    return kernel
 
 
 BETA_LEAST = {"64": 16.0, "32": 10.0}
@@ -116,24 +136,15 @@ def _beta_velocity(digits: str, order: int) -> Any:
     def first(a: np.ndarray, b: np.ndarray, xi: np.ndarray, da: np.ndarray, db: np.ndarray) -> None:
         beta.velocity(a, b, xi, da, db, *constants, BETA_LEVELS[digits])
 
-    def second(
-        a: np.ndarray, b: np.ndarray, xi: np.ndarray, da: np.ndarray, db: np.ndarray, *outs: Any
-    ) -> None:
-        first(a, b, xi, da, db)
-        for which in range(2):
-            outs[which][:], outs[2 + which][:] = log_slope(first, [a, b], which, xi, 2)
-
-    return first if order == 1 else second
+    return first if order == 1 else with_slopes(first, 2)
 
 
 def beta_velocity(a: Tensor, b: Tensor, xi: Tensor, order: int = 1) -> tuple[Tensor, ...]:
-    """Return dxi/da and dxi/db of xi = logit x at fixed noise.
+    """Return va = dxi/da and vb = dxi/db of xi = logit x at fixed noise.
 
-    Order 2 adds d(dxi/da)/da, d(dxi/da)/db, d(dxi/db)/da, d(dxi/db)/db at fixed xi.
+    Order 2 adds the derivatives of va in xi, a, b and of vb in xi, a, b.
     """
-    return elementwise(
-        (_beta_velocity("64", order), _beta_velocity("32", order)), 2 if order == 1 else 6, a, b, xi
-    )
+    return elementwise((_beta_velocity("64", order), _beta_velocity("32", order)), 2 if order == 1 else 8, a, b, xi)
 
 
 @cache
