@@ -375,7 +375,9 @@ def log_gamma_1p(terms: int) -> Series:
     return [Fraction(str(c)) for c in out]
 
 
-def pack(rows: list[Series], scale: float, tolerance: float, bound: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+def pack(
+    rows: list[Series], scale: float, tolerance: float, bound: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
     """Cut row k where |c_n| scale^-k bound^n falls below the tolerance; pad to a multiple of four."""
     kept = []
     for k, row in enumerate(rows):

@@ -145,7 +145,9 @@ def beta_velocity(a: Tensor, b: Tensor, xi: Tensor, order: int = 1) -> tuple[Ten
 
     Order 2 adds the derivatives of va in xi, a, b and of vb in xi, a, b.
     """
-    return elementwise((_beta_velocity("64", order), _beta_velocity("32", order)), 2 if order == 1 else 8, a, b, xi)
+    return elementwise(
+        (_beta_velocity("64", order), _beta_velocity("32", order)), 2 if order == 1 else 8, a, b, xi
+    )
 
 
 @cache

@@ -108,7 +108,13 @@ def sides(kappa, z, A, m, in_tail):
 def velocity(kappa, z, v, table, lengths):
     """Fill v = dz/dkappa at fixed noise."""
     W = np.empty((5, BLOCK))
-    A, norm, x, first, second = np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK)
+    A, norm, x, first, second = (
+        np.empty(BLOCK),
+        np.empty(BLOCK),
+        np.empty(BLOCK),
+        np.empty(BLOCK),
+        np.empty(BLOCK),
+    )
     k, where, flag = np.empty(BLOCK), np.empty(BLOCK, np.int64), np.empty(BLOCK, np.bool_)
     for start in range(0, kappa.size, BLOCK):
         m = 0
@@ -132,7 +138,13 @@ def velocity(kappa, z, v, table, lengths):
 def tails(kappa, z, logp, logq):
     """Fill log F(z) and log(1 - F(z))."""
     W = np.empty((5, BLOCK))
-    A, norm, x, first, second = np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK)
+    A, norm, x, first, second = (
+        np.empty(BLOCK),
+        np.empty(BLOCK),
+        np.empty(BLOCK),
+        np.empty(BLOCK),
+        np.empty(BLOCK),
+    )
     flag = np.empty(BLOCK, np.bool_)
     for start in range(0, kappa.size, BLOCK):
         m = min(BLOCK, kappa.size - start)
@@ -156,7 +168,13 @@ def tails(kappa, z, logp, logq):
 def quantile(kappa, eps, z, table, lengths, mills, centre, tolerance):
     """Fill z with F(z) = Phi(eps); centre = (1/2) erf(abs(eps)/sqrt 2)."""
     W = np.empty((5, BLOCK))
-    A, norm, x, first, second = np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK)
+    A, norm, x, first, second = (
+        np.empty(BLOCK),
+        np.empty(BLOCK),
+        np.empty(BLOCK),
+        np.empty(BLOCK),
+        np.empty(BLOCK),
+    )
     k, e, tail, where = np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK, np.int64)
     flag = np.empty(BLOCK, np.bool_)
     for start in range(0, kappa.size, BLOCK):
