@@ -43,7 +43,7 @@ def draw(
     """Return numbers of one law at an address: `reference.draw`, with ints or 0-d int64 tensors as key and step."""
     if device.type == "cpu" and plain():
         rows = None if index is None else index.numpy()
-        return draw_at(law, _signed(key), _signed(step), rows, shape, sample_ndim, dtype)
+        return draw_at(law, signed(key), signed(step), rows, shape, sample_ndim, dtype)
     key, step = _tensor(key, device), _tensor(step, device)
     index = None if index is None else index.to(device)
     if index is None or index.ndim == 0 or sample_ndim == 0:
@@ -69,7 +69,8 @@ def _tensor(value: int | Tensor, device: torch.device) -> Tensor:
     return value.to(device) if isinstance(value, Tensor) else int64(value, device)
 
 
-def _signed(value: int | Tensor) -> int:
+def signed(value: int | Tensor) -> int:
+    """Return a 64-bit pattern as a signed int."""
     if isinstance(value, Tensor):
         return int(value.item())
     return value - (1 << 64) if value >> 63 else value
