@@ -25,7 +25,7 @@ Address = tuple[int, int, np.ndarray | None]  # key, step, row numbers
 f = np.float32
 LOG2E, LN2_HIGH, LN2_LOW, MAGIC = f(1.4426950408889634), f(0.693359375), f(-2.12194440e-4), f(12582912.0)
 E2, E3, E4, E5, E6 = f(1 / 2), f(1 / 6), f(1 / 24), f(1 / 120), f(1 / 720)
-ONE, LARGE = f(1), f(200)
+ONE, LARGE = f(1), f(150)
 SUMS = {"contract", "nsz", "reassoc"}  # a sum over a row may be taken in any order
 
 
