@@ -4,25 +4,60 @@ import torch as _torch
 
 from reparam.distributions.base import Distribution
 from reparam.distributions.bernoulli import Bernoulli
-from reparam.distributions.convert import convert, detach, draw, register
-from reparam.distributions.normal import Normal
+from reparam.distributions.convert import (
+    convert,
+    detach,
+    draw,
+    register,
+    register_family,
+    register_with_logits,
+)
+from reparam.distributions.interval import ContinuousBernoulli, Kumaraswamy, Uniform
+from reparam.distributions.location_scale import Cauchy, Gumbel, Laplace, Logistic
+from reparam.distributions.normal import LogNormal, Normal
+from reparam.distributions.pareto import GeneralizedPareto, Pareto
+from reparam.distributions.positive import Exponential, HalfCauchy, HalfNormal, Weibull
 from reparam.distributions.wrappers import Independent, TransformedDistribution
 
-register(_torch.distributions.Normal, lambda q: Normal(q.loc, q.scale, validate_args=q._validate_args))
-register(
-    _torch.distributions.Bernoulli,
-    lambda q: Bernoulli(
-        **{"probs" if q.__dict__.get("probs") is q._param else "logits": q._param},
-        validate_args=q._validate_args,
-    ),
-)
+for _ours in (
+    Cauchy,
+    Exponential,
+    GeneralizedPareto,
+    Gumbel,
+    HalfCauchy,
+    HalfNormal,
+    Kumaraswamy,
+    Laplace,
+    LogNormal,
+    Normal,
+    Pareto,
+    Uniform,
+    Weibull,
+):
+    register_family(getattr(_torch.distributions, _ours.__name__), _ours)
+register_with_logits(_torch.distributions.Bernoulli, Bernoulli)
+register_with_logits(_torch.distributions.ContinuousBernoulli, ContinuousBernoulli)
 
 __all__ = [
     "Bernoulli",
+    "Cauchy",
+    "ContinuousBernoulli",
     "Distribution",
+    "Exponential",
+    "GeneralizedPareto",
+    "Gumbel",
+    "HalfCauchy",
+    "HalfNormal",
     "Independent",
+    "Kumaraswamy",
+    "Laplace",
+    "LogNormal",
+    "Logistic",
     "Normal",
+    "Pareto",
     "TransformedDistribution",
+    "Uniform",
+    "Weibull",
     "convert",
     "detach",
     "draw",
