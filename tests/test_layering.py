@@ -27,8 +27,27 @@ LEVELS = {
     "__main__": 9,
 }
 SOURCES = sorted(p for p in ROOT.rglob("*.py") if p != ROOT / "__init__.py")
-RANDOM = {"rand", "randn", "randint", "randperm", "rand_like", "randn_like", "randint_like", "normal", "bernoulli"}
-RANDOM |= {"multinomial", "poisson", "manual_seed", "normal_", "uniform_", "exponential_", "bernoulli_", "cauchy_"}
+RANDOM = {
+    "rand",
+    "randn",
+    "randint",
+    "randperm",
+    "rand_like",
+    "randn_like",
+    "randint_like",
+    "normal",
+    "bernoulli",
+}
+RANDOM |= {
+    "multinomial",
+    "poisson",
+    "manual_seed",
+    "normal_",
+    "uniform_",
+    "exponential_",
+    "bernoulli_",
+    "cauchy_",
+}
 
 
 def part(path: Path) -> str:

@@ -1,0 +1,31 @@
+"""Numba kernels: fast versions of `kernels.reference`, same names and signatures, tested against it.
+
+Every function broadcasts its tensors, computes in double, and rounds once to the promoted dtype.
+
+    gamma_velocity(alpha, y, order=1)   y = log z: (dy/dalpha,) at fixed noise; order 2 adds d/dalpha of it at fixed y
+    gamma_tails(alpha, y)               (log P(alpha, z), log Q(alpha, z))
+    gamma_quantile(alpha, eps)          y = log z with P(alpha, z) = Phi(eps)
+    beta_velocity(a, b, xi, order=1)    xi = logit x: (dxi/da, dxi/db); order 2 adds aa, ab, ba, bb at fixed xi
+    beta_tails(a, b, xi)                (log I_x(a, b), log(1 - I_x(a, b)))
+    beta_quantile(a, b, eps)            xi = logit x with I_x(a, b) = Phi(eps)
+"""
+
+from reparam.kernels.cpu.elementwise import elementwise
+from reparam.kernels.cpu.families import (
+    beta_quantile,
+    beta_tails,
+    beta_velocity,
+    gamma_quantile,
+    gamma_tails,
+    gamma_velocity,
+)
+
+__all__ = [
+    "beta_quantile",
+    "beta_tails",
+    "beta_velocity",
+    "elementwise",
+    "gamma_quantile",
+    "gamma_tails",
+    "gamma_velocity",
+]
