@@ -32,7 +32,7 @@ def test_a_draw_is_a_push_of_addressed_noise(case):
     z = q.rsample((4,), noise=NOISE)
     assert torch.equal(z, q.sample((4,), noise=NOISE))
     assert torch.equal(z, q.push(NOISE.draw(q.noise_spec((4,)))))
-    assert torch.equal(z[:2], q.rsample((2,), noise=NOISE))
+    close(q.rsample((2,), noise=NOISE), z[:2], 1e-12)  # the noise is the same; vector loops may round differently
     assert q.has_rsample
     assert not q.sample(noise=NOISE).requires_grad
 
@@ -44,7 +44,7 @@ def test_rows_do_not_depend_on_the_batch(case):
     whole = q.rsample((3,), noise=NOISE.rows(torch.arange(size)))
     for i in range(size):
         one = case.make({name: value[i : i + 1] for name, value in case.batch().items()})
-        close(one.rsample((3,), noise=NOISE.rows([i])), whole[:, i : i + 1], 1e-15)
+        close(one.rsample((3,), noise=NOISE.rows([i])), whole[:, i : i + 1], 1e-12)
 
 
 @EVERY

@@ -3,6 +3,7 @@
 import torch as _torch
 
 from reparam.distributions.base import Distribution
+from reparam.distributions.beta import Beta, FisherSnedecor
 from reparam.distributions.bernoulli import Bernoulli
 from reparam.distributions.convert import (
     convert,
@@ -12,14 +13,22 @@ from reparam.distributions.convert import (
     register_family,
     register_with_logits,
 )
+from reparam.distributions.gamma import Chi2, ExpGamma, Gamma, InverseGamma
 from reparam.distributions.interval import ContinuousBernoulli, Kumaraswamy, Uniform
 from reparam.distributions.location_scale import Cauchy, Gumbel, Laplace, Logistic
 from reparam.distributions.normal import LogNormal, Normal
 from reparam.distributions.pareto import GeneralizedPareto, Pareto
 from reparam.distributions.positive import Exponential, HalfCauchy, HalfNormal, Weibull
+from reparam.distributions.truncated import Truncated
+from reparam.distributions.truncated_normal import TruncatedNormal
 from reparam.distributions.wrappers import Independent, TransformedDistribution
 
 for _ours in (
+    Beta,
+    Chi2,
+    FisherSnedecor,
+    Gamma,
+    InverseGamma,
     Cauchy,
     Exponential,
     GeneralizedPareto,
@@ -40,15 +49,21 @@ register_with_logits(_torch.distributions.ContinuousBernoulli, ContinuousBernoul
 
 __all__ = [
     "Bernoulli",
+    "Beta",
     "Cauchy",
+    "Chi2",
     "ContinuousBernoulli",
     "Distribution",
+    "ExpGamma",
     "Exponential",
+    "FisherSnedecor",
+    "Gamma",
     "GeneralizedPareto",
     "Gumbel",
     "HalfCauchy",
     "HalfNormal",
     "Independent",
+    "InverseGamma",
     "Kumaraswamy",
     "Laplace",
     "LogNormal",
@@ -56,6 +71,8 @@ __all__ = [
     "Normal",
     "Pareto",
     "TransformedDistribution",
+    "Truncated",
+    "TruncatedNormal",
     "Uniform",
     "Weibull",
     "convert",
