@@ -68,9 +68,8 @@ def _total(terms: list[Tensor]) -> Tensor:
     return out
 
 
-def _dot(weights: tuple[Tensor, ...] | list[Tensor], tangents: list[Tensor | None]) -> Tensor | None:
-    terms = [w * t for w, t in zip(weights, tangents) if t is not None]
-    return _total(terms) if terms else None
+def _dot(weights: tuple[Tensor, ...] | list[Tensor], tangents: list[Tensor | None]) -> Tensor:
+    return _total([w * t for w, t in zip(weights, tangents) if t is not None])
 
 
 def _primals(ctx: Any) -> list[Tensor]:
@@ -97,11 +96,15 @@ class _VelocitySlopes(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        raise RuntimeError("reparam: third derivatives of implicit samples are not defined; differentiate twice")
+        raise RuntimeError(
+            "reparam: third derivatives of implicit samples are not defined; differentiate twice"
+        )
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Any:
-        raise RuntimeError("reparam: third derivatives of implicit samples are not defined; differentiate twice")
+        raise RuntimeError(
+            "reparam: third derivatives of implicit samples are not defined; differentiate twice"
+        )
 
 
 class _Velocity(torch.autograd.Function):
@@ -134,7 +137,7 @@ class _Velocity(torch.autograd.Function):
             count = len(arguments)
             slopes = _slopes(ctx.name, *arguments)
             rows = [slopes[j : j + count] for j in range(0, len(slopes), count)]
-            return tuple(_dot(row, list(tangents)) for row in rows)  # type: ignore[misc]
+            return tuple(_dot(row, list(tangents)) for row in rows)
 
 
 class _Attach(torch.autograd.Function):
@@ -162,7 +165,7 @@ class _Attach(torch.autograd.Function):
         with _set_fwd_grad_enabled(True):
             y, _given, *parameters = _primals(ctx)
             v = velocity(ctx.name, y, *parameters)
-            return _dot([torch.ones_like(y), *v], [dy, *tangents])  # type: ignore[return-value]
+            return _dot([torch.ones_like(y), *v], [dy, *tangents])
 
 
 class _Quantile(torch.autograd.Function):
@@ -195,7 +198,7 @@ class _Quantile(torch.autograd.Function):
             y, eps, *parameters = _primals(ctx)
             weights = list(velocity(ctx.name, y, *parameters))
             first = _spread(ctx.name, y, eps, parameters) if deps is not None else y
-            return _dot([first, *weights], [deps, *tangents])  # type: ignore[return-value]
+            return _dot([first, *weights], [deps, *tangents])
 
 
 def _spread(name: str, y: Tensor, eps: Tensor, parameters: list[Tensor]) -> Tensor:
@@ -236,10 +239,14 @@ class _Tails(torch.autograd.Function):
             return hazards[0] * moved, -hazards[1] * moved
 
 
-def _hazards(name: str, lower: Tensor, upper: Tensor, y: Tensor, *parameters: Tensor) -> tuple[Tensor, Tensor]:
+def _hazards(
+    name: str, lower: Tensor, upper: Tensor, y: Tensor, *parameters: Tensor
+) -> tuple[Tensor, Tensor]:
     """f/F and f/(1 - F)."""
     density = _density(name, y, parameters)
-    return torch.exp(density - lower.double()).to(lower.dtype), torch.exp(density - upper.double()).to(lower.dtype)
+    return torch.exp(density - lower.double()).to(lower.dtype), torch.exp(density - upper.double()).to(
+        lower.dtype
+    )
 
 
 @torch.compiler.allow_in_graph
