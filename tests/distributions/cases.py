@@ -193,6 +193,20 @@ IMPLICIT = [
         torch_family="FisherSnedecor",
         moments=("mean",),
     ),
+    Case(
+        "StudentT",
+        {"df": [1.0, 5.0, 30.0, 1e4], "loc": [0.0, 1.0, -2.0, 0.0], "scale": [1.0, 2.0, 0.5, 1.0]},
+        {"df": [1e-2, 0.1, 1e6], "loc": [0.0, 0.0, 0.0], "scale": [1.0, 1.0, 1.0]},
+        torch_family="StudentT",
+        moments=("entropy",),
+    ),
+    Case(
+        "VonMises",
+        {"loc": [0.0, 0.5, -0.5], "concentration": [0.7, 3.0, 200.0]},
+        {"loc": [0.0, 3.0, 0.0, 1.0], "concentration": [1e-3, 1e6, 15.0, 1e4]},
+        torch_family="VonMises",
+        moments=("entropy",),
+    ),
 ]
 
 CASES = EXPLICIT + TRUNCATED + IMPLICIT

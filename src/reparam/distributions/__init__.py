@@ -19,8 +19,10 @@ from reparam.distributions.location_scale import Cauchy, Gumbel, Laplace, Logist
 from reparam.distributions.normal import LogNormal, Normal
 from reparam.distributions.pareto import GeneralizedPareto, Pareto
 from reparam.distributions.positive import Exponential, HalfCauchy, HalfNormal, Weibull
+from reparam.distributions.student import StudentT
 from reparam.distributions.truncated import Truncated
 from reparam.distributions.truncated_normal import TruncatedNormal
+from reparam.distributions.von_mises import VonMises
 from reparam.distributions.wrappers import Independent, TransformedDistribution
 
 for _ours in (
@@ -40,7 +42,9 @@ for _ours in (
     LogNormal,
     Normal,
     Pareto,
+    StudentT,
     Uniform,
+    VonMises,
     Weibull,
 ):
     register_family(getattr(_torch.distributions, _ours.__name__), _ours)
@@ -70,10 +74,12 @@ __all__ = [
     "Logistic",
     "Normal",
     "Pareto",
+    "StudentT",
     "TransformedDistribution",
     "Truncated",
     "TruncatedNormal",
     "Uniform",
+    "VonMises",
     "Weibull",
     "convert",
     "detach",

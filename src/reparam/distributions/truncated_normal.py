@@ -9,7 +9,8 @@ from torch.distributions.utils import broadcast_all
 from torch.nn.functional import logsigmoid
 
 from reparam.distributions.explicit import Univariate
-from reparam.transforms.gaussian_tail import log_cdf, log_density, log_mass, quantile_of_log
+from reparam.special import ndtri_exp
+from reparam.transforms.gaussian_tail import log_add, log_cdf, log_density, log_mass
 
 
 class TruncatedNormal(Univariate):
@@ -31,7 +32,7 @@ class TruncatedNormal(Univariate):
 
     Gradient: explicit (inverse transform); with y = (z - loc) / scale, dz/dlow = (1 - u) e^((y^2 - a^2) / 2),
     dz/dhigh = u e^((y^2 - b^2) / 2), dz/dloc = 1 - dz/dlow - dz/dhigh, dz/dscale = y - a dz/dlow - b dz/dhigh;
-    unbiased for f continuous at the bounds. Forward mode and derivatives up to third order work.
+    unbiased for f continuous at the bounds. Forward mode and second derivatives work.
 
     Example:
         >>> import reparam as rp
@@ -74,10 +75,10 @@ class TruncatedNormal(Univariate):
         wide = self._as(torch.float64)
         a, b = wide._bounds()
         log_u, log_v = logsigmoid(eps.double()), logsigmoid(-eps.double())
-        below = torch.logaddexp(log_cdf(a) + log_v, log_cdf(b) + log_u)
-        above = torch.logaddexp(log_cdf(-a) + log_v, log_cdf(-b) + log_u)
+        below = log_add(log_cdf(a) + log_v, log_cdf(b) + log_u)
+        above = log_add(log_cdf(-a) + log_v, log_cdf(-b) + log_u)
         lower = below < above
-        tail = quantile_of_log(torch.where(lower, below, above))
+        tail = ndtri_exp(torch.where(lower, below, above))
         z = wide.loc + wide.scale * torch.where(lower, tail, -tail)
         z = torch.where(z < wide.low, wide.low, torch.where(z > wide.high, wide.high, z))
         return z.to(self.loc.dtype)

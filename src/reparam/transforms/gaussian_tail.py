@@ -5,15 +5,13 @@ import math
 import torch
 from torch import Tensor
 
-from reparam.transforms.newton import differentiable_root
-
-LEAST_LOG = -700.0  # below this e^p is no normal double
+from reparam.special import log_ndtr
 
 
 def log_cdf(x: Tensor) -> Tensor:
     """Return log Phi(x); -inf at -inf and 0 at +inf, both with derivative zero."""
     finite = torch.isfinite(x)
-    value = torch.special.log_ndtr(torch.where(finite, x, 0.0))
+    value = log_ndtr(torch.where(finite, x, 0.0))
     return torch.where(finite, value, torch.where(x > 0, 0.0, -torch.inf))
 
 
@@ -32,18 +30,9 @@ def log_mass(a: Tensor, b: Tensor) -> Tensor:
     return log_high + torch.where(empty, 0.0, torch.log(-torch.expm1(torch.where(empty, -1.0, ratio))))
 
 
-def quantile_of_log(p: Tensor) -> Tensor:
-    """Return z with log Phi(z) = p, for p <= log(1/2) or so: accurate in the lower tail, to any depth."""
-    with torch.no_grad():
-        deep = p < LEAST_LOG
-        z = torch.special.ndtri(torch.exp(torch.where(deep, -1.0, p)))
-        square = -2 * torch.where(deep, p, -1e3) - math.log(2 * math.pi)
-        z = torch.where(deep, -torch.sqrt(square - torch.log(square)), z)
-        for _ in range(2):
-            z = z - (torch.special.log_ndtr(z) - p) / _mills(z)
-    return differentiable_root(z, lambda z: torch.special.log_ndtr(z) - p, _mills)
-
-
-def _mills(z: Tensor) -> Tensor:
-    """Return d/dz log Phi(z) = phi(z) / Phi(z)."""
-    return math.sqrt(2 / math.pi) / torch.special.erfcx(-z / math.sqrt(2))
+def log_add(x: Tensor, y: Tensor) -> Tensor:
+    """Return log(e^x + e^y), differentiable in every mode where one of them is -inf."""
+    alone_x, alone_y = torch.isinf(y), torch.isinf(x)
+    safe_x, safe_y = torch.where(alone_y, 0.0, x), torch.where(alone_x, 0.0, y)
+    both = torch.logaddexp(safe_x, safe_y)
+    return torch.where(alone_x, x, torch.where(alone_y, y, both))
