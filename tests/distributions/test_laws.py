@@ -42,7 +42,7 @@ def test_a_draw_is_a_push_of_addressed_noise(case):
 @EVERY
 def test_rows_do_not_depend_on_the_batch(case):
     q = case.make(case.batch())
-    size = len(q.mean)
+    (size,) = q.batch_shape
     whole = q.rsample((3,), noise=NOISE.rows(torch.arange(size)))
     for i in range(size):
         one = case.make({name: value[i : i + 1] for name, value in case.batch().items()})

@@ -3,8 +3,8 @@
 import torch as _torch
 
 from reparam.distributions.base import Distribution
-from reparam.distributions.beta import Beta, FisherSnedecor
 from reparam.distributions.bernoulli import Bernoulli
+from reparam.distributions.beta import Beta, FisherSnedecor
 from reparam.distributions.convert import (
     convert,
     detach,

@@ -54,7 +54,7 @@ class VonMises(Implicit, torch.distributions.VonMises):
     @property
     def variance(self) -> Tensor:
         """The circular variance, 1 - I_1(kappa) / I_0(kappa)."""
-        return 1 - special.bessel_ratio(torch.zeros_like(self.concentration), self.concentration)
+        return 1 - special.bessel_ratio(torch.ones_like(self.concentration), self.concentration)
 
     def entropy(self) -> Tensor:
         """Return log(2 pi I_0(kappa)) - kappa I_1(kappa) / I_0(kappa) in nats."""
