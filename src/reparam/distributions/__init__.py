@@ -5,6 +5,7 @@ import torch as _torch
 from reparam.distributions.base import Distribution
 from reparam.distributions.bernoulli import Bernoulli
 from reparam.distributions.beta import Beta, FisherSnedecor
+from reparam.distributions.categorical import Categorical, OneHotCategorical
 from reparam.distributions.convert import (
     convert,
     detach,
@@ -19,6 +20,7 @@ from reparam.distributions.location_scale import Cauchy, Gumbel, Laplace, Logist
 from reparam.distributions.normal import LogNormal, Normal
 from reparam.distributions.pareto import GeneralizedPareto, Pareto
 from reparam.distributions.positive import Exponential, HalfCauchy, HalfNormal, Weibull
+from reparam.distributions.relaxed import RelaxedBernoulli, RelaxedOneHotCategorical
 from reparam.distributions.student import StudentT
 from reparam.distributions.truncated import Truncated
 from reparam.distributions.truncated_normal import TruncatedNormal
@@ -51,9 +53,35 @@ for _ours in (
 register_with_logits(_torch.distributions.Bernoulli, Bernoulli)
 register_with_logits(_torch.distributions.ContinuousBernoulli, ContinuousBernoulli)
 
+register_with_logits(_torch.distributions.Categorical, Categorical)
+register(
+    _torch.distributions.OneHotCategorical,
+    lambda q: OneHotCategorical(
+        **{"probs" if q._categorical.__dict__.get("probs") is q._param else "logits": q._param},
+        validate_args=q._validate_args,
+    ),
+)
+register(
+    _torch.distributions.RelaxedBernoulli,
+    lambda q: RelaxedBernoulli(
+        q.temperature,
+        **{
+            "probs"
+            if q.base_dist.__dict__.get("probs") is q.base_dist._param
+            else "logits": q.base_dist._param
+        },
+        validate_args=q._validate_args,
+    ),
+)
+register(
+    _torch.distributions.RelaxedOneHotCategorical,
+    lambda q: RelaxedOneHotCategorical(q.temperature, logits=q.logits, validate_args=q._validate_args),
+)
+
 __all__ = [
     "Bernoulli",
     "Beta",
+    "Categorical",
     "Cauchy",
     "Chi2",
     "ContinuousBernoulli",
@@ -73,7 +101,10 @@ __all__ = [
     "LogNormal",
     "Logistic",
     "Normal",
+    "OneHotCategorical",
     "Pareto",
+    "RelaxedBernoulli",
+    "RelaxedOneHotCategorical",
     "StudentT",
     "TransformedDistribution",
     "Truncated",
