@@ -6,6 +6,7 @@ Medians and minima in milliseconds or microseconds of one thread; what counts is
 machine the minimum is the steadier of the two.
 """
 
+import os
 import platform
 import time
 from pathlib import Path
@@ -134,7 +135,8 @@ def two_threads():
 
 def main():
     torch.set_num_threads(1)
-    lines = [f"torch {torch.__version__}, {platform.machine()}, one thread", ""]
+    load = f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs"
+    lines = [f"torch {torch.__version__}, {platform.machine()}, one thread; {load}", ""]
     lines += [
         "| what | must | ours, us (median / min) | peer, us (median / min) | ratio of medians / minima |"
     ]
