@@ -12,7 +12,7 @@ LEVELS = {
     "_version": -1,
     "kernels": 0,
     "noise": 1,
-    "schemes": 1,
+    "schemes": 1.5,
     "special": 1,
     "transforms": 2,
     "distributions": 3,

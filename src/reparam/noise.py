@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from reparam.kernels import select
 from reparam.kernels.reference.laws import UNIFORM_BITS
-from reparam.kernels.reference.philox import MASK, NEST_DOMAIN, int64, path_key
+from reparam.kernels.reference.philox import NEST_DOMAIN, int64, multiply_high, path_key
 
 LAWS = ("uniform", "normal", "gumbel", "exponential", "logistic", "laplace", "cauchy", "rademacher")
 BIT_TYPES = (torch.int64, torch.int32, torch.uint32)
@@ -114,7 +115,7 @@ class Noise:
         """Return the noise of a step (0 <= step < 2^64, or an int64 tensor); steps nest: at(i).at(k)."""
         _check_integer("Noise.at", "step", step)
         further = self._extend(AT)
-        return Noise(further.seed, further.path, step, further.index)
+        return self._moved(further.seed, further.path, step, further.index)
 
     def split(self, n: int) -> tuple["Noise", ...]:
         """Return n independent children; a larger n keeps the first ones."""
@@ -139,14 +140,17 @@ class Noise:
                 f"Noise.rows: index must be int64 of shape (B,) or (); got {index.dtype} of shape "
                 f"{tuple(index.shape)}; convert it with index.long()"
             )
-        return Noise(self.seed, self.path, self.step, index)
+        return self._moved(self.seed, self.path, self.step, index)
 
     def _extend(self, part: str | int) -> "Noise":
         """Return the address one part further; a step that another part follows moves into the seed."""
         if self.path[-1:] == (AT,):
             nested = select.derive(self._path_key(), self.step, NEST_DOMAIN)
-            return Noise(nested, (part,), 0, self.index)
-        return Noise(self.seed, (*self.path, part), self.step, self.index)
+            return self._moved(nested, (part,), 0, self.index)
+        return self._moved(self.seed, (*self.path, part), self.step, self.index)
+
+    def _moved(self, seed: Any, path: tuple[str | int, ...], step: Any, index: Tensor | None) -> "Noise":
+        return Noise(seed, path, step, index)
 
     def _path_key(self) -> int | Tensor:
         if torch.compiler.is_compiling():
@@ -155,6 +159,20 @@ class Noise:
         if isinstance(self.seed, int):
             return integer_key(self.seed, self.path)
         return select.path_key(self.seed, path_digest(self.path))
+
+    # --- schemes for the sample axis, dim 0: see reparam.schemes ------------------------------------------
+
+    def antithetic(self) -> "Noise":
+        """Return noise whose samples come in pairs u, 1 - u; of an odd number the last stands alone."""
+        return _scheme(self, "antithetic")
+
+    def stratified(self) -> "Noise":
+        """Return noise whose samples are a Latin hypercube: one in each S-th of the law, in every coordinate."""
+        return _scheme(self, "stratified")
+
+    def sobol(self) -> "Noise":
+        """Return noise whose samples are a randomly shifted Sobol sequence, best where S is a power of two."""
+        return _scheme(self, "sobol")
 
     # --- draws -------------------------------------------------------------------------------------------
 
@@ -231,7 +249,7 @@ class Noise:
                 f"Noise.randint: dtype must be an integer type that holds [{low}, {high}); got {dtype}"
             )
         words = self._draw("bits64", shape, torch.int64, device)
-        return (_multiply_high(words, high - low) + low).to(dtype)
+        return (multiply_high(words, high - low) + low).to(dtype)
 
     def permutation(self, n: int, *, device: torch.device | str = "cpu") -> Tensor:
         """Draw a permutation of 0 .. n-1 (int64): the order of n 64-bit words."""
@@ -276,6 +294,8 @@ class Noise:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Noise):
             return NotImplemented
+        if type(self) is not type(other):
+            return False
         pairs = ((self.seed, other.seed), (self.step, other.step), (self.index, other.index))
         return self.path == other.path and all(_same(a, b) for a, b in pairs)
 
@@ -290,6 +310,11 @@ class Noise:
             else:
                 text += f".child({part!r})" if isinstance(part, str) else f".split(...)[{part}]"
         return text if self.index is None else f"{text}.rows(<{tuple(self.index.shape)}>)"
+
+
+def _scheme(noise: Noise, kind: str) -> Noise:
+    schemes = import_module("reparam.schemes")  # when asked for: it builds on this module
+    return schemes.Scheme(noise.seed, noise.path, noise.step, noise.index, kind)
 
 
 def given(noise: Noise | None, who: str) -> Noise:
@@ -355,17 +380,6 @@ def check_rows(law: str, shape: tuple[int, ...], sample_ndim: int, index: Tensor
             f"Noise.{law}: the first batch axis must have one entry per row number; got shape {shape} "
             f"(batch axis {sample_ndim}) for {len(index)} rows; pass the indices of this batch to rows()"
         )
-
-
-def _multiply_high(words: Tensor, factor: int) -> Tensor:
-    """Return floor(w factor / 2^64) for words w read as unsigned 64-bit integers, 0 < factor < 2^63."""
-    low, high = words & MASK, words >> 32 & MASK
-    factor_low, factor_high = factor & MASK, factor >> 32
-    carry = (low * factor_low) >> 32 & MASK
-    middle = high * factor_low
-    cross = low * factor_high
-    carry = (carry + (middle & MASK) + (cross & MASK)) >> 32
-    return high * factor_high + (middle >> 32 & MASK) + (cross >> 32 & MASK) + carry
 
 
 def _same(a: object, b: object) -> bool:

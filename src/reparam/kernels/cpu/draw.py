@@ -48,19 +48,32 @@ def draw_at(
     dtype: torch.dtype,
 ) -> Tensor:
     """Return the draw at a key and a step given as signed 64-bit ints."""
+    mapping = SMALL.get((law, dtype))
+    small = mapping is not None and math.prod(shape) <= CHUNK // 4
     if rows is not None and rows.ndim == 1:
         row_shape = (*shape[:sample_ndim], *shape[sample_ndim + 1 :])
-        out = numbers(law, key, step, rows, math.prod(row_shape), dtype)
-        return out.view(len(rows), *row_shape).movedim(0, sample_ndim) if sample_ndim else out.view(shape)
+        if small:
+            out = short_way(mapping, key, step, rows, (len(rows), *row_shape), dtype)
+        else:
+            out = numbers(law, key, step, rows, math.prod(row_shape), dtype).view(len(rows), *row_shape)
+        return out.movedim(0, sample_ndim) if sample_ndim else out
     row = 0 if rows is None else int(rows)
-    mapping = SMALL.get((law, dtype))
-    if mapping is not None and math.prod(shape) <= CHUNK // 4:  # the short way: two kernel calls, no more
-        values = np.empty(shape, np.float64 if dtype == torch.float64 else np.float32)
-        flat = values.reshape(-1)
-        fill_row(key, step, row, 0, flat.view(np.uint32))
-        mapping(flat)
-        return torch.from_numpy(values)
+    if small:
+        return short_way(mapping, key, step, row, shape, dtype)
     return numbers(law, key, step, row, math.prod(shape), dtype).view(shape)
+
+
+def short_way(mapping, key, step, rows, shape, dtype) -> Tensor:  # type: ignore[no-untyped-def]
+    """Return a small draw by two kernel calls and no more; `shape` starts with the rows, if there are several."""
+    values = np.empty(shape, np.float64 if dtype == torch.float64 else np.float32)
+    flat = values.reshape(-1)
+    words = flat.view(np.uint32)
+    if isinstance(rows, int):
+        fill_row(key, step, rows, 0, words)
+    elif len(words):
+        fill_rows(key, step, rows, len(words) // len(rows), words)
+    mapping(flat)
+    return torch.from_numpy(values)
 
 
 def numbers(law: str, key: int, step: int, rows: np.ndarray | int, count: int, dtype: torch.dtype) -> Tensor:

@@ -123,3 +123,14 @@ def words(
     if index is None or index.ndim == 0:
         return made.reshape(*shape, per_number)
     return made.reshape(-1, *row_shape, per_number).movedim(0, sample_ndim)
+
+
+def multiply_high(words: Tensor, factor: Word) -> Tensor:
+    """Return floor(w factor / 2^64) for words w read as unsigned 64-bit integers, 0 < factor < 2^63."""
+    low, high = words & MASK, words >> 32 & MASK
+    factor_low, factor_high = factor & MASK, factor >> 32
+    carry = (low * factor_low) >> 32 & MASK
+    middle = high * factor_low
+    cross = low * factor_high
+    carry = (carry + (middle & MASK) + (cross & MASK)) >> 32
+    return high * factor_high + (middle >> 32 & MASK) + (cross >> 32 & MASK) + carry
