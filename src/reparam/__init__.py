@@ -11,9 +11,14 @@ from reparam._version import __version__
 if TYPE_CHECKING:
     from reparam import check, data, distributions, estimators, layers
     from reparam.distributions import detach, draw
-    from reparam.estimators import expect, program
+    from reparam.estimators.expect import expect
+    from reparam.estimators.program import program
     from reparam.noise import Noise, NoiseSpec
-    from reparam.objectives import elbo, iwae, kl_estimate, renyi, vimco
+    from reparam.objectives.elbo import elbo
+    from reparam.objectives.iwae import iwae
+    from reparam.objectives.kl_estimate import kl_estimate
+    from reparam.objectives.renyi import renyi
+    from reparam.objectives.vimco import vimco
     from reparam.train.fit import fit
     from reparam.train.load import load
 

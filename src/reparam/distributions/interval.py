@@ -159,7 +159,7 @@ class ContinuousBernoulli(Explicit, torch.distributions.ContinuousBernoulli):
         ValueError: probs is 0 or 1 or beyond (pass logits instead); both or neither parameter is given.
 
     Example:
-        >>> ContinuousBernoulli(probs=torch.tensor(0.5)).log_prob(torch.tensor(0.3))
+        >>> ContinuousBernoulli(probs=torch.tensor(0.5)).log_prob(torch.tensor(0.3)).abs()
         tensor(0.)
     """
 

@@ -41,7 +41,7 @@ def ndtri_exp(log_p: Tensor) -> Tensor:
 
     Example:
         >>> ndtri_exp(torch.tensor([-1e4, -1e-20], dtype=torch.float64))
-        tensor([-141.3757,    9.2623], dtype=torch.float64)
+        tensor([-141.3798,    9.2623], dtype=torch.float64)
     """
     return _in_double(_ndtri_exp, log_p)
 
