@@ -1,6 +1,7 @@
 """Forward and backward of the implicit families against torch.distributions: float32, 10^6 numbers, one thread.
 
-Both sides draw their own noise. Ratios of medians, measured in turns in one run: PYTHONPATH=src python benchmarks/special.py
+Both sides draw their own noise; ratios of medians, measured in turns in one run.
+Run `PYTHONPATH=src python benchmarks/special.py`.
 """
 
 from __future__ import annotations
@@ -52,11 +53,16 @@ def timed(draw: Callable[..., Tensor], p: tuple[Tensor, ...]) -> tuple[float, fl
 
 def main() -> None:
     torch.set_num_threads(1)
-    print(f"{'family':10}{'ours fwd':>10}{'fwd+bwd':>10}{'torch fwd':>11}{'fwd+bwd':>10}{'ratio':>8}{'must':>7}   ns each")
+    print(
+        f"{'family':10}{'ours fwd':>10}{'fwd+bwd':>10}{'torch fwd':>11}{'fwd+bwd':>10}{'ratio':>8}{'must':>7}   ns each"
+    )
     for name, p in parameters().items():
         timed(lambda *q, n=name: ours(n, Noise(0), *q), p)
         pairs = [
-            (timed(lambda *q, n=name, i=i: ours(n, Noise(i), *q), p), timed(lambda *q, n=name: theirs(n, *q), p))
+            (
+                timed(lambda *q, n=name, i=i: ours(n, Noise(i), *q), p),
+                timed(lambda *q, n=name: theirs(n, *q), p),
+            )
             for i in range(ROUNDS)
         ]
         columns = [statistics.median(c) * 1e9 / COUNT for c in zip(*(a + b for a, b in pairs))]
