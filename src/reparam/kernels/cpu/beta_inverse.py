@@ -229,34 +229,53 @@ def start_value(a, b, eps, logp, logq, lone, m, xi):
 
 @jit
 def quantile(a, b, eps, logp, logq, xi, mills, small, steps, levels, step_tolerance):
-    """Fill xi = logit x where log I_x(a, b) = logp and log(1 - I_x(a, b)) = logq; eps = ndtri(e^logp) starts."""
-    W, Z, index = np.empty(6 * BLOCK), np.empty((15, BLOCK)), np.empty((4, BLOCK), np.int64)
-    flag = np.empty(BLOCK, np.bool_)
-    lone, norm, tail, hazard, y = Z[10], Z[11], Z[12], Z[13], Z[14]
+    """Fill xi = logit x where log I_x(a, b) = logp and log(1 - I_x(a, b)) = logq; eps = ndtri(e^logp) starts.
+
+    Halley steps; a number whose step was small leaves the block.
+    """
+    W, Z, index = np.empty(6 * BLOCK), np.empty((19, BLOCK)), np.empty((4, BLOCK), np.int64)
+    flag, rows = np.empty(BLOCK, np.bool_), np.empty(BLOCK, np.int64)
+    lone, norm, tail, hazard, y, ga, gb, lp, lq = (
+        Z[10],
+        Z[11],
+        Z[12],
+        Z[13],
+        Z[14],
+        Z[15],
+        Z[16],
+        Z[17],
+        Z[18],
+    )
     for start in range(0, a.size, BLOCK):
-        n = min(BLOCK, a.size - start)
-        aa, bb, e = a[start : start + n], b[start : start + n], eps[start : start + n]
-        lp, lq = logp[start : start + n], logq[start : start + n]
-        log_norm(aa, bb, n, small, W, lone, norm)
-        start_value(aa, bb, e, lp, lq, lone, n, y)
+        m = min(BLOCK, a.size - start)
+        for i in range(m):
+            ga[i], gb[i] = a[start + i], b[start + i]
+            lp[i], lq[i], rows[i] = logp[start + i], logq[start + i], start + i
+        log_norm(ga, gb, m, small, W, lone, norm)
+        start_value(ga, gb, eps[start:], lp, lq, lone, m, y)
         for _ in range(40):
-            near_tails(aa, bb, y, lone, norm, n, steps, levels, W, index, Z, tail, hazard, flag)
-            worst = 0.0
-            for i in range(n):
+            near_tails(ga, gb, y, lone, norm, m, steps, levels, W, index, Z, tail, hazard, flag)
+            for i in range(m):
                 h = -hazard[i] if flag[i] else hazard[i]
                 newton = (tail[i] - (lq[i] if flag[i] else lp[i])) / h
-                x = 1.0 / (1.0 + el.exp(-abs(y[i])))
-                x = x if y[i] > 0.0 else 1.0 - x
-                bend = aa[i] - (aa[i] + bb[i]) * x - h
+                e = el.exp(-abs(y[i]))
+                x = (1.0 if y[i] > 0.0 else e) / (1.0 + e)
+                bend = ga[i] - (ga[i] + gb[i]) * x - h
                 step = newton / max(1.0 - 0.5 * newton * bend, 0.3)
                 reach = 2.0 + 0.5 * abs(y[i])
                 step = min(max(step, -reach), reach)
                 y[i] -= step
-                worst = max(worst, abs(step))
-            if worst < step_tolerance:
+                hazard[i] = abs(step)
+            left = 0
+            for i in range(m):
+                xi[rows[i]] = y[i]
+                if not hazard[i] < step_tolerance:
+                    ga[left], gb[left], lp[left], lq[left] = ga[i], gb[i], lp[i], lq[i]
+                    lone[left], norm[left], y[left], rows[left] = lone[i], norm[i], y[i], rows[i]
+                    left += 1
+            m = left
+            if m == 0:
                 break
-        for i in range(n):
-            xi[start + i] = y[i]
 
 
 @jit

@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from reparam.kernels.cpu.threads import SERIAL_BELOW, run_chunks
+
 CHUNK = 16384
 Kernel = Callable[..., None]  # (inputs..., outputs...) -> None, flat float64 arrays
 
@@ -42,14 +44,17 @@ def elementwise(kernels: tuple[Kernel, Kernel], outputs: int, *tensors: Tensor) 
     results = [torch.empty(shape, dtype=middle) for _ in range(outputs)]
     filled = [r.view(-1).numpy() for r in results]
     count = shape.numel()
-    for start in range(0, count, CHUNK):
-        stop = min(start + CHUNK, count)
+
+    def work(chunk: int) -> None:
+        part = slice(chunk * CHUNK, min((chunk + 1) * CHUNK, count))
         if wide:
-            kernel(*(a[start:stop] for a in flat), *(r[start:stop] for r in filled))
-            continue
-        outs = [np.empty(stop - start) for _ in range(outputs)]
-        kernel(*(a[start:stop].astype(np.float64) for a in flat), *outs)
+            kernel(*(a[part] for a in flat), *(r[part] for r in filled))
+            return
+        outs = [np.empty(part.stop - part.start) for _ in range(outputs)]
+        kernel(*(a[part].astype(np.float64) for a in flat), *outs)
         for r, out in zip(filled, outs):
             with np.errstate(over="ignore", under="ignore"):
-                r[start:stop] = out
+                r[part] = out
+
+    run_chunks(work, -(-count // CHUNK), count >= SERIAL_BELOW)
     return tuple(r.to(dtype) for r in results)

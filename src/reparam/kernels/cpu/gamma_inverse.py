@@ -226,25 +226,30 @@ def start_value(alpha, eps, logp, lgamma, m, y):
 
 
 @jit
-def solve(alpha, eps, logp, logq, lgamma, m, tables, W, index, scratch, flag, tolerance, y):
-    """Halley steps on the logarithm of the near tail, from the start in y until all steps are small."""
+def solve(alpha, logp, logq, lgamma, rows, m, tables, W, index, scratch, flag, tolerance, y, out):
+    """Halley steps on the logarithm of the near tail; a number whose step was small leaves the block for `out`."""
     tail, hazard = scratch[7], scratch[8]
-    for step_count in range(40):
+    for _ in range(40):
         near_tails(alpha, y, lgamma, m, tables, W, index, scratch, tail, hazard, flag)
-        worst = 0.0
         for j in range(m):
             h = -hazard[j] if flag[j] else hazard[j]
-            r = tail[j] - (logq[j] if flag[j] else logp[j])
-            newton = r / h
+            newton = (tail[j] - (logq[j] if flag[j] else logp[j])) / h
             bend = alpha[j] - el.exp(min(y[j], 690.0)) - h
             step = newton / max(1.0 - 0.5 * newton * bend, 0.3)
             reach = 2.0 + 0.5 * abs(y[j])
             step = min(max(step, -reach), reach)
             y[j] -= step
-            worst = max(worst, abs(step))
-        if worst < tolerance:
-            return step_count
-    return 40
+            hazard[j] = abs(step)
+        left = 0
+        for j in range(m):
+            out[rows[j]] = y[j]
+            if not hazard[j] < tolerance:
+                alpha[left], logp[left], logq[left], lgamma[left] = alpha[j], logp[j], logq[j], lgamma[j]
+                y[left], rows[left] = y[j], rows[j]
+                left += 1
+        m = left
+        if m == 0:
+            return
 
 
 @jit
@@ -296,5 +301,5 @@ def quantile(alpha, eps, y, inverse, lengths, least, tables, tolerance):
                 logq[j] = other if ge[j] < 0.0 else near
             log_gamma_block(ga, tables[1], m, W, lgamma)
             start_value(ga, ge, logp, lgamma, m, gy)
-            solve(ga, ge, logp, logq, lgamma, m, tables, W, index, scratch, flag, tolerance, gy)
-            put(gy, kept[1], m, y[start : start + n])
+            out = y[start : start + n]
+            solve(ga, logp, logq, lgamma, kept[1], m, tables, W, index, scratch, flag, tolerance, gy, out)
