@@ -20,6 +20,27 @@ def register(family: type, conversion: Callable[[Any], Distribution]) -> None:
     CONVERSIONS[family] = conversion
 
 
+def register_family(family: type, ours: type[Distribution]) -> None:
+    """Register a torch family whose constructor takes the parameters by the names of its attributes."""
+
+    def conversion(q: Any) -> Distribution:
+        given = {name: getattr(q, name) for name in q.arg_constraints}
+        return ours(**given, validate_args=q._validate_args)
+
+    register(family, conversion)
+
+
+def register_with_logits(family: type, ours: type[Distribution]) -> None:
+    """Register a torch family that was given either probs or logits, and keep the one that was given."""
+
+    def conversion(q: Any) -> Distribution:
+        name = "probs" if q.__dict__.get("probs") is q._param else "logits"
+        others = {key: getattr(q, key) for key in q.arg_constraints if key not in ("probs", "logits")}
+        return ours(**others, **{name: q._param}, validate_args=q._validate_args)
+
+    register(family, conversion)
+
+
 def convert(q: Torch) -> Distribution:
     """Return the same law, parameters and graph as one of our distributions; ours come back as they are.
 
