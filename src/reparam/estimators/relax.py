@@ -2,7 +2,8 @@
 
     d E f = E [ (f(b) - c(z~)) d log q(b) + d c(z) - d c(z~) ],   z ~ q(z),  b = hard(z),  z~ ~ q(z | b)
 
-For S >= 2 draws f(b) - c(z~) has the mean of the other draws as its baseline, so that c = 0 is leave-one-out.
+For S >= 2 draws f(b) - c(z~) has the mean of the other draws as its baseline, so that c = 0 is leave-one-out;
+a surrogate of the caller's learns its own constant, and gets none.
 z are perturbed logits. Both z and z~ are differentiated in the logits, z~ totally, at fixed b and noise.
 """
 
@@ -49,7 +50,8 @@ class REBAR:
     def __call__(self, f: Function, q: Distribution, samples: int, noise: Noise) -> Tensor:
         """Return the mean of f over the draws, shape (*B)."""
         site = discrete_site(self, q)
-        return relaxed(f, q, site, samples, noise, lambda z: self.scale * f(site.soft(z, self.temperature)))
+        c = lambda z: self.scale * f(site.soft(z, self.temperature))  # noqa: E731
+        return relaxed(f, q, site, samples, noise, c, baseline=True)
 
 
 @dataclass(frozen=True)
@@ -86,14 +88,21 @@ class RELAX:
         c = self.surrogate
         if c is None:
             c = lambda z: f(site.soft(z, self.temperature))  # noqa: E731
-        return relaxed(f, q, site, samples, noise, c)
+        return relaxed(f, q, site, samples, noise, c, baseline=self.surrogate is None)
 
 
 def relaxed(
-    f: Function, q: Distribution, site: Site, samples: int, noise: Noise, surrogate: Function
+    f: Function,
+    q: Distribution,
+    site: Site,
+    samples: int,
+    noise: Noise,
+    surrogate: Function,
+    *,
+    baseline: bool,
 ) -> Tensor:
-    """Return mean_s f(b), with the gradient of mean_s [f(b) box + c(z) - c(z~) box], less the baseline for S >= 2."""
-    if samples > 1:
+    """Return mean_s f(b), with the gradient of mean_s [f(b) box + c(z) - c(z~) box], and the baseline."""
+    if baseline and samples > 1:
         refuse_scheme("REBAR and RELAX", noise)
     eps = noise.draw(q.noise_spec((samples,)))
     z = site.logits + eps
@@ -102,7 +111,7 @@ def relaxed(
     value = evaluate(f, b, q)
     c, c_given = (evaluate(surrogate, point, q) for point in (z, anew))
     rest = value - c_given
-    if samples > 1:
+    if baseline and samples > 1:
         rest = rest - others_mean(rest).detach()
     return (value + (box(q.log_prob(b)) - 1) * rest + zero(c - c_given)).mean(0)
 
