@@ -260,6 +260,11 @@ UNBIASED = [
     Case(RELAX(temperature=1.0), BERNOULLI, 1, relax_grid, True, 2e-6),
     Case(RELAX(Surrogate()), BERNOULLI, 1, relax_grid, True, 2e-6, name="RELAX(module)"),
     *(Case(e, q, 1) for e in (REBAR(), RELAX(), RELAX(Surrogate())) for q in (ONEHOT, ONEHOT_PROBS)),
+    *(
+        Case(e, q, 3, name=f"{type(e).__name__}, baseline")
+        for e in (REBAR(), RELAX(Surrogate()))
+        for q in (PROBS, ONEHOT)
+    ),
     *(Case(ControlVariate(ScoreFunction()), q, 1, outcomes, True, name="ControlVariate") for q in SMOOTH),
     Case(ControlVariate(LeaveOneOut(), coefficient="pilot"), BERNOULLI, 2, name="ControlVariate(LOO, pilot)"),
 ]

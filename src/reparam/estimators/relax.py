@@ -2,6 +2,8 @@
 
     d E f = E [ (f(b) - c(z~)) d log q(b) + d c(z) - d c(z~) ],   z ~ q(z),  b = hard(z),  z~ ~ q(z | b)
 
+For S >= 2 draws f(b) - c(z~) has the mean of the other draws as its baseline, so that c = 0 is leave-one-out;
+a surrogate of the caller's learns its own constant, and gets none.
 z are perturbed logits. Both z and z~ are differentiated in the logits, z~ totally, at fixed b and noise.
 """
 
@@ -12,7 +14,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from reparam.distributions import Distribution
-from reparam.estimators.base import evaluate
+from reparam.estimators.base import evaluate, refuse_scheme
+from reparam.estimators.leave_one_out import others_mean
 from reparam.estimators.site import discrete_site
 from reparam.estimators.surrogate import box
 from reparam.noise import Noise
@@ -27,7 +30,8 @@ class REBAR:
 
     Args:
         temperature: of the relaxation, > 0.
-        scale: eta, any real number; 1 is good where f is nearly linear between the states, 0 is the score function.
+        scale: eta, any real number; 1 is good where f is nearly linear between the states, 0 is LeaveOneOut (S = 1: no
+            baseline).
 
     Gradient: unbiased at every temperature and scale, which only change the variance. Derivatives of any order are
     unbiased if f is smooth between the states.
@@ -46,7 +50,8 @@ class REBAR:
     def __call__(self, f: Function, q: Distribution, samples: int, noise: Noise) -> Tensor:
         """Return the mean of f over the draws, shape (*B)."""
         site = discrete_site(self, q)
-        return relaxed(f, q, site, samples, noise, lambda z: self.scale * f(site.soft(z, self.temperature)))
+        c = lambda z: self.scale * f(site.soft(z, self.temperature))  # noqa: E731
+        return relaxed(f, q, site, samples, noise, c, baseline=True)
 
 
 @dataclass(frozen=True)
@@ -83,20 +88,32 @@ class RELAX:
         c = self.surrogate
         if c is None:
             c = lambda z: f(site.soft(z, self.temperature))  # noqa: E731
-        return relaxed(f, q, site, samples, noise, c)
+        return relaxed(f, q, site, samples, noise, c, baseline=self.surrogate is None)
 
 
 def relaxed(
-    f: Function, q: Distribution, site: Site, samples: int, noise: Noise, surrogate: Function
+    f: Function,
+    q: Distribution,
+    site: Site,
+    samples: int,
+    noise: Noise,
+    surrogate: Function,
+    *,
+    baseline: bool,
 ) -> Tensor:
-    """Return mean_s [f(b) box + c(z) - c(z~) box], less the value of c(z) - c(z~): its gradient is RELAX's."""
+    """Return mean_s f(b), with the gradient of mean_s [f(b) box + c(z) - c(z~) box], and the baseline."""
+    if baseline and samples > 1:
+        refuse_scheme("REBAR and RELAX", noise)
     eps = noise.draw(q.noise_spec((samples,)))
     z = site.logits + eps
     b = site.hard(z.detach())
     anew = site.given(b, noise.child("given").draw(q.noise_spec((samples,))))
     value = evaluate(f, b, q)
     c, c_given = (evaluate(surrogate, point, q) for point in (z, anew))
-    return (value + (box(q.log_prob(b)) - 1) * (value - c_given) + zero(c - c_given)).mean(0)
+    rest = value - c_given
+    if baseline and samples > 1:
+        rest = rest - others_mean(rest).detach()
+    return (value + (box(q.log_prob(b)) - 1) * rest + zero(c - c_given)).mean(0)
 
 
 def variance_loss(gradient: Tensor) -> Tensor:

@@ -74,7 +74,7 @@ class VariationalDropout(nn.Module):
     Shape: (*, features) -> the same.
 
     Gradient: explicit, unbiased in x and log_alpha. `kl` is a closed-form approximation of the KL to the log-uniform
-    prior (up to its constant), within .01 nats per feature for every alpha.
+    prior (up to its constant), within .012 nats per feature for every alpha.
     Source: kingma2015, molchanov2017 (the approximation).
     """
 

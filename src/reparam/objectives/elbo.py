@@ -6,8 +6,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from reparam.distributions import Distribution, convert, detach
+from reparam.distributions import Distribution, convert
 from reparam.estimators.base import check_samples, evaluate
+from reparam.estimators.surrogate import box
 from reparam.noise import Noise, given
 from reparam.objectives.terms import Terms
 
@@ -41,12 +42,11 @@ def elbo(
         free_bits: nats per example below which the KL is not pressed further, >= 0.
         samples: S.
         noise: the address of the draws.
-        gradient: "total", the total derivative; or "stl" (sticking the landing), which drops the score of q:
-            log q is evaluated with its parameters cut from the graph. Needs log q in the bound, so no
-            analytic KL.
+        gradient: "total", the total derivative; or "stl" (sticking the landing), which drops the score of q. It
+            needs log q in the bound, so no analytic KL.
 
     Gradient: both choices are unbiased in the parameters of the model and of q. The variance of "stl" goes to
-    zero as q approaches the posterior; that of "total" does not. Double backward works for "total" only.
+    zero as q approaches the posterior; that of "total" does not. Derivatives of any order are unbiased.
     Cost: S evaluations.
 
     Raises:
@@ -89,8 +89,13 @@ def elbo(
 
 
 def log_q(q: Distribution, z: Tensor, gradient: str) -> Tensor:
-    """Return log q(z); for "stl" with the parameters of q cut from the graph, so that only z carries them."""
-    return (detach(q) if gradient == "stl" else q).log_prob(z)
+    """Return log q(z); for "stl" without the score of q, so that only z carries its parameters.
+
+    The score is taken away as box - 1, of value 0: its first derivative is the score, and every derivative of it has
+    mean 0, so that higher derivatives stay unbiased.
+    """
+    total = q.log_prob(z)
+    return total - (box(q.log_prob(z.detach())) - 1) if gradient == "stl" else total
 
 
 def analytic_kl(q: torch.distributions.Distribution, prior: torch.distributions.Distribution) -> Tensor:
