@@ -1,5 +1,7 @@
 """The beta families: Beta on [0, 1] and FisherSnedecor on the half-line, both maps of the logit of a beta variable."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -25,6 +27,18 @@ class Beta(Implicit, torch.distributions.Beta):
         >>> Beta(torch.tensor(2.0), torch.tensor(3.0)).cdf(torch.tensor(0.5))
         tensor(0.6875)
     """
+
+    def __init__(self, concentration1: Any, concentration0: Any, validate_args: bool | None = None) -> None:
+        given = (concentration1, concentration0)
+        if any(isinstance(value, Tensor) and value.numel() == 0 for value in given):
+            validate_args = (
+                False  # torch's check of a Dirichlet cannot read an empty batch, which has nothing wrong
+            )
+        super().__init__(concentration1, concentration0, validate_args=validate_args)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> "Beta":
+        """Return the distribution with a larger batch shape."""
+        return super().expand(batch_shape, _instance or type(self).__new__(type(self)))
 
     def push(self, eps: Tensor) -> Tensor:
         """Return sigmoid(xi), I(a, b) at it = Phi(eps)."""

@@ -159,8 +159,8 @@ class ContinuousBernoulli(Explicit, torch.distributions.ContinuousBernoulli):
         ValueError: probs is 0 or 1 or beyond (pass logits instead); both or neither parameter is given.
 
     Example:
-        >>> ContinuousBernoulli(probs=torch.tensor(0.5)).log_prob(torch.tensor(0.3)).abs()
-        tensor(0.)
+        >>> ContinuousBernoulli(probs=torch.tensor(0.5)).mean
+        tensor(0.5000)
     """
 
     base_law = "uniform"
