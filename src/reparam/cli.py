@@ -12,7 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_origin
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CoercionError, CycloptsError, Parameter
 
 from reparam._version import __version__
 from reparam.train.config import ConfigError, TrainConfig, read_toml, resolve
@@ -24,9 +24,20 @@ app = App(
     version=__version__,
     version_flags=["--version"],
     help_format="plaintext",
+    suppress_keyboard_interrupt=False,
 )
 data_app = App(name="data", help="Look at data before training.", help_format="plaintext")
 app.command(data_app)
+
+
+def whole_numbers(kind: Any, tokens: Sequence[Any]) -> Any:
+    """Read integers as they are written; 1.5 is an error, not 2."""
+    for token in tokens:
+        if not token.value.lstrip("+-").isdecimal():
+            raise CoercionError(token=token, target_type=int)
+    numbers = tuple(int(token.value) for token in tokens)
+    return numbers if get_origin(kind) is tuple else numbers[0]
+
 
 RunPath = Annotated[str, Parameter(help="The folder of a run.")]
 Split = Literal["train", "validation", "test", "all"]
@@ -40,11 +51,13 @@ def with_settings(function: Callable[..., None]) -> Callable[..., None]:
         if setting.name == "model":
             continue
         shown = "" if setting.default in ("", ()) else f" Default: {setting.default}."
-        many = {"consume_multiple": True, "negative": ()} if get_origin(setting.type) is tuple else {}
+        extra: dict[str, Any] = {"converter": whole_numbers} if setting.type is int else {}
+        if get_origin(setting.type) is tuple:
+            extra = {"converter": whole_numbers, "consume_multiple": True, "negative": ()}
         kind: Any = setting.type
         annotation = Annotated[
             kind | None,
-            Parameter(help=f"{setting.metadata['help']}{shown}", show_default=False, **many),  # type: ignore[arg-type]
+            Parameter(help=f"{setting.metadata['help']}{shown}", show_default=False, **extra),  # type: ignore[arg-type]
         ]
         settings.append(
             _inspect.Parameter(
@@ -112,10 +125,12 @@ def evaluate(
     run: RunPath,
     /,
     *,
-    samples: Annotated[int, Parameter(help="K, importance draws per example.")] = 500,
+    samples: Annotated[
+        int, Parameter(converter=whole_numbers, help="K, importance draws per example.")
+    ] = 500,
     data: Annotated[str, Parameter(help="Other data than the run's.", show_default=False)] = "",
     split: Annotated[Split, Parameter(help="Which part of the data.")] = "test",
-    seed: Annotated[int, Parameter(help="Seed of the draws.")] = 0,
+    seed: Annotated[int, Parameter(converter=whole_numbers, help="Seed of the draws.")] = 0,
     as_json: Annotated[bool, Parameter(name="--json", help="Print JSON, nothing else.", negative=())] = False,
 ) -> None:
     """Evaluate a run on held-out data: ELBO and importance-weighted likelihood, in nats.
@@ -138,8 +153,10 @@ def sample(
     run: RunPath,
     /,
     *,
-    n: Annotated[int, Parameter(name=["-n", "--count"], help="How many.")] = 64,
-    seed: Annotated[int, Parameter(help="Seed of the draws; one seed, one picture.")] = 0,
+    n: Annotated[int, Parameter(converter=whole_numbers, name=["-n", "--count"], help="How many.")] = 64,
+    seed: Annotated[
+        int, Parameter(converter=whole_numbers, help="Seed of the draws; one seed, one picture.")
+    ] = 0,
     out: Annotated[str, Parameter(help="A picture (.png) or an array (.npy) to write.")],
     draw: Annotated[bool, Parameter(help="Draw x from p(x|z), not its mean.", negative=())] = False,
     label: Annotated[
@@ -163,7 +180,7 @@ def reconstruct(
     /,
     *,
     out: Annotated[str, Parameter(help="Default: RUN/reconstructions.png.", show_default=False)] = "",
-    n: Annotated[int, Parameter(name=["-n", "--count"], help="How many.")] = 32,
+    n: Annotated[int, Parameter(converter=whole_numbers, name=["-n", "--count"], help="How many.")] = 32,
     data: Annotated[str, Parameter(help="Other data than the run's.", show_default=False)] = "",
     split: Annotated[Split, Parameter(help="Which part of the data.")] = "test",
     overwrite: Annotated[bool, Parameter(help="Replace the file.", negative=())] = False,

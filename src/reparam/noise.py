@@ -10,16 +10,16 @@ block within the row). Nothing is global and nothing has a state: a draw is a pu
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from reparam.kernels import select
 from reparam.kernels.reference.laws import UNIFORM_BITS
-from reparam.kernels.reference.philox import MASK, NEST_DOMAIN, derive, int64, path_key
-from reparam.kernels.select import draw_kernel
+from reparam.kernels.reference.philox import MASK, NEST_DOMAIN, int64, path_key
 
 LAWS = ("uniform", "normal", "gumbel", "exponential", "logistic", "laplace", "cauchy", "rademacher")
 BIT_TYPES = (torch.int64, torch.int32, torch.uint32)
@@ -55,6 +55,12 @@ def integer_key(seed: int, path: tuple[str | int, ...]) -> int:
     key = path_key(seed, path_digest(path))
     assert isinstance(key, int)
     return key
+
+
+@torch.compiler.assume_constant_result
+def traced_digest(path: tuple[str | int, ...]) -> tuple[int, int, int, int]:
+    """Return `path_digest(path)` as a constant of the graph: a path names parts of a program, not data."""
+    return path_digest(path)
 
 
 AT = -1  # the part of a path that says "a step follows", so that n and n.at(0) differ
@@ -107,7 +113,8 @@ class Noise:
     def at(self, step: int | Tensor) -> "Noise":
         """Return the noise of a step (0 <= step < 2^64, or an int64 tensor); steps nest: at(i).at(k)."""
         _check_integer("Noise.at", "step", step)
-        return replace(self._extend(AT), step=step)
+        further = self._extend(AT)
+        return Noise(further.seed, further.path, step, further.index)
 
     def split(self, n: int) -> tuple["Noise", ...]:
         """Return n independent children; a larger n keeps the first ones."""
@@ -132,19 +139,22 @@ class Noise:
                 f"Noise.rows: index must be int64 of shape (B,) or (); got {index.dtype} of shape "
                 f"{tuple(index.shape)}; convert it with index.long()"
             )
-        return replace(self, index=index)
+        return Noise(self.seed, self.path, self.step, index)
 
     def _extend(self, part: str | int) -> "Noise":
         """Return the address one part further; a step that another part follows moves into the seed."""
         if self.path[-1:] == (AT,):
-            nested = derive(self._path_key(), self.step, NEST_DOMAIN)
+            nested = select.derive(self._path_key(), self.step, NEST_DOMAIN)
             return Noise(nested, (part,), 0, self.index)
         return Noise(self.seed, (*self.path, part), self.step, self.index)
 
     def _path_key(self) -> int | Tensor:
+        if torch.compiler.is_compiling():
+            seed = self.seed if isinstance(self.seed, Tensor) else int64(self.seed)
+            return select.path_key(seed, traced_digest(self.path))
         if isinstance(self.seed, int):
             return integer_key(self.seed, self.path)
-        return path_key(self.seed, path_digest(self.path))
+        return select.path_key(self.seed, path_digest(self.path))
 
     # --- draws -------------------------------------------------------------------------------------------
 
@@ -256,13 +266,10 @@ class Noise:
                 f"Noise.{law}: dtype must be float64, float32, float16 or bfloat16; got {dtype}; "
                 "draw float32 and round"
             )
-        device = torch.device(device)
-        index = self.index
-        if index is not None:
-            _check_rows(law, shape, sample_ndim, index)
-            index = index.to(device)
-        key, step = _pattern(self._path_key(), device), _pattern(self.step, device)
-        return draw_kernel(device)(law, key, step, index, shape, sample_ndim, dtype)
+        if self.index is not None:
+            _check_rows(law, shape, sample_ndim, self.index)
+        device = device if isinstance(device, torch.device) else torch.device(device)
+        return select.draw(law, self._path_key(), self.step, self.index, shape, sample_ndim, dtype, device)
 
     # --- a value -----------------------------------------------------------------------------------------
 
@@ -341,10 +348,6 @@ def _check_rows(law: str, shape: tuple[int, ...], sample_ndim: int, index: Tenso
             f"Noise.{law}: the first batch axis must have one entry per row number; got shape {shape} "
             f"(batch axis {sample_ndim}) for {len(index)} rows; pass the indices of this batch to rows()"
         )
-
-
-def _pattern(value: int | Tensor, device: torch.device) -> Tensor:
-    return value.to(device) if isinstance(value, Tensor) else int64(value, device)
 
 
 def _multiply_high(words: Tensor, factor: int) -> Tensor:

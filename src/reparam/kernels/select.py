@@ -1,18 +1,76 @@
-"""The one place where a back end is chosen."""
+"""The one place where a back end is chosen.
 
-from collections.abc import Callable
+On the CPU noise is drawn by Numba, elsewhere by the reference. In plain eager mode the kernel is called directly;
+under torch.compile, export, torch.func or a dispatch mode it is called as an operator (`kernels.operators`), with
+the same numbers.
+"""
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from reparam.kernels import reference
-
-
-def draw_kernel(device: torch.device) -> Callable[..., Tensor]:
-    """Return the kernel that draws noise on a device, with the signature of `reference.draw`."""
-    return reference.draw
+from reparam.kernels import operators  # noqa: F401  (registers the operators)
+from reparam.kernels.cpu.draw import draw_at
+from reparam.kernels.reference import philox
+from reparam.kernels.reference.philox import int64
 
 
 def describe() -> str:
     """Return the name of the back end that draws noise on the CPU."""
-    return "reference"
+    return "numba"
+
+
+def plain(*values: object) -> bool:
+    """Return whether nothing but eager torch would see a call with these values."""
+    return (
+        not torch.compiler.is_compiling()
+        and torch._C._functorch.peek_interpreter_stack() is None
+        and torch._C._len_torch_dispatch_stack() == 0
+        and all(not isinstance(value, Tensor) or type(value) is Tensor for value in values)
+    )
+
+
+def draw(
+    law: str,
+    key: int | Tensor,
+    step: int | Tensor,
+    index: Tensor | None,
+    shape: Sequence[int],
+    sample_ndim: int,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> Tensor:
+    """Return numbers of one law at an address: `reference.draw`, with ints or 0-d int64 tensors as key and step."""
+    if device.type == "cpu" and plain(key, step, index):
+        rows = None if index is None else index.numpy()
+        return draw_at(law, _signed(key), _signed(step), rows, shape, sample_ndim, dtype)
+    key, step = _tensor(key, device), _tensor(step, device)
+    index = None if index is None else index.to(device)
+    if index is None or index.ndim == 0 or sample_ndim == 0:
+        return torch.ops.reparam.draw(law, key, step, index, shape, dtype)
+    moved = (shape[sample_ndim], *shape[:sample_ndim], *shape[sample_ndim + 1 :])
+    return torch.ops.reparam.draw(law, key, step, index, moved, dtype).movedim(0, sample_ndim)
+
+
+def path_key(seed: Tensor, digest: tuple[int, int, int, int]) -> Tensor:
+    """Return the key of a path for a tensor seed."""
+    return torch.ops.reparam.path_key(seed, digest)
+
+
+def derive(key: int | Tensor, value: int | Tensor, domain: int) -> int | Tensor:
+    """Return the 64-bit key that a key and a 64-bit value give in one domain; a tensor if one of them is."""
+    if isinstance(key, int) and isinstance(value, int):
+        return philox.derive(key, value, domain)
+    device = next(x.device for x in (key, value) if isinstance(x, Tensor))
+    return torch.ops.reparam.derive(_tensor(key, device), _tensor(value, device), domain)
+
+
+def _tensor(value: int | Tensor, device: torch.device) -> Tensor:
+    return value.to(device) if isinstance(value, Tensor) else int64(value, device)
+
+
+def _signed(value: int | Tensor) -> int:
+    if isinstance(value, Tensor):
+        return int(value.item())
+    return value - (1 << 64) if value >> 63 else value

@@ -81,11 +81,13 @@ class ConvDecoder(nn.Module):
         channels, *size = event
         sizes = pyramid(size)
         self.sizes = sizes[::-1]
-        widths = conv_widths(size, hidden)[::-1]
+        widths = conv_widths(size, hidden)[::-1] or [hidden[0]]
         self.base = (widths[0], *self.sizes[0])
         self.head = nn.Linear(features, math.prod(self.base))
-        pairs = zip(widths, [*widths[1:], widths[-1]])
-        self.convolutions = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairs)
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(a, b, 3, padding=1)
+            for a, b, _ in zip(widths, [*widths[1:], widths[-1]], self.sizes[1:])
+        )
         self.out = nn.Conv2d(widths[-1], channels, 3, padding=1)
 
     def forward(self, z: Tensor) -> Tensor:
@@ -116,5 +118,4 @@ def pyramid(size: Sequence[int]) -> list[tuple[int, int]]:
 
 def conv_widths(size: Sequence[int], hidden: Sequence[int]) -> list[int]:
     """Return the channels after each halving: `hidden` in order, its last entry repeated."""
-    levels = max(len(pyramid(size)) - 1, 1)
-    return [hidden[min(level, len(hidden) - 1)] for level in range(levels)]
+    return [hidden[min(level, len(hidden) - 1)] for level in range(len(pyramid(size)) - 1)]

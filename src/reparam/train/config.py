@@ -54,6 +54,9 @@ class TrainConfig:
         "float32", "float32, float64, or bfloat16 (nets in bfloat16, weights in float32)."
     )
     device: str = setting("cpu", "cpu, cuda, cuda:1, ...")
+    checkpoint_seconds: float = setting(
+        5.0, "Least time between checkpoints, which never changes the result."
+    )
     size: int = setting(
         0, "Side in pixels that pictures are brought to; 0 keeps them, or 32 for mixed sizes."
     )
@@ -63,7 +66,7 @@ class TrainConfig:
         for name in ("epochs", "batch_size", "latent"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"train: {dashed(name)} must be 1 or more; got {getattr(self, name)}")
-        for name in ("beta", "free_bits", "grad_clip", "size"):
+        for name in ("beta", "free_bits", "grad_clip", "size", "checkpoint_seconds"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ConfigError(f"train: {dashed(name)} must be 0 or more; got {getattr(self, name)}")
         if not 0 < self.lr < float("inf"):

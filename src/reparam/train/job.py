@@ -152,6 +152,7 @@ def make_loop(ready: Prepared, folder: Path | None, quiet: bool) -> Loop:
         folder,
     )
     loop.reporter = Reporter(loop.total, loop.per_epoch, quiet=quiet)
+    loop.save_seconds = config.checkpoint_seconds
     return loop
 
 

@@ -26,6 +26,7 @@ from reparam.train.progress import Reporter
 
 BAD_STEPS = 10  # steps in a row with a loss or gradient that is not finite, after which training stops
 SAVE_SECONDS = 5.0
+SAVE_SHARE = 20  # a checkpoint waits this many times the time that the last one took
 
 
 class TrainingError(ValueError):
@@ -75,6 +76,7 @@ class Loop:
         epochs, batch_size, grad_clip: the plan; a clip of 0 is none.
         folder: where checkpoints go; None keeps nothing.
         reporter: what is shown.
+        save_seconds: least time between checkpoints.
     """
 
     module: nn.Module
@@ -88,6 +90,7 @@ class Loop:
     grad_clip: float = 0.0
     folder: Path | None = None
     reporter: Reporter | None = None
+    save_seconds: float = SAVE_SECONDS
     progress: Progress = field(default_factory=Progress)
     best_state: dict[str, Tensor] | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -120,7 +123,7 @@ class Loop:
                     if interrupted():
                         self.save()
                         raise KeyboardInterrupt
-                    if time.monotonic() - self.saved_at > max(SAVE_SECONDS, 20 * self.save_cost):
+                    if time.monotonic() - self.saved_at > max(self.save_seconds, SAVE_SHARE * self.save_cost):
                         self.save()
                 self.progress.finished = True
                 self.save()

@@ -1,0 +1,237 @@
+"""A run killed at any moment and resumed ends with the same bits as one never interrupted."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+import reparam as rp
+from reparam.cli import main
+from reparam.train.loop import Loop
+
+COMMON = ["--data", "digits", "--hidden", "32", "--latent", "4", "--quiet", "--checkpoint-seconds", "0"]
+
+
+def train(out: Path, *more: str) -> None:
+    assert main(["train", *COMMON, *more, "--out", str(out)]) == 0
+
+
+def weights(run: Path) -> bytes:
+    return (run / "model.safetensors").read_bytes()
+
+
+def test_two_runs_with_one_seed_are_byte_identical_under_any_torch_seed(tmp_path):
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    train(tmp_path / "a", "--epochs", "2")
+    assert torch.equal(before, torch.get_rng_state())
+    torch.manual_seed(2)
+    train(tmp_path / "b", "--epochs", "2")
+    train(tmp_path / "c", "--epochs", "2", "--seed", "1")
+    assert weights(tmp_path / "a") == weights(tmp_path / "b")
+    assert weights(tmp_path / "a") != weights(tmp_path / "c")
+    for name in ("metrics.jsonl", "samples.png", "reconstructions.png"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_killed_and_resumed(tmp_path):
+    options = [*COMMON, "--epochs", "6", "--warmup", "0.5", "--likelihood", "bernoulli"]
+    whole = tmp_path / "whole"
+    command = [sys.executable, "-m", "reparam", "train", *options, "--out"]
+    environment = {**os.environ, "PYTHONPATH": ":".join(sys.path), "OMP_NUM_THREADS": "1"}
+    started = time.monotonic()
+    subprocess.run([*command, str(whole)], check=True, env=environment)
+    took = time.monotonic() - started
+    for share in (0.2, 0.5, 0.8):
+        run = tmp_path / f"killed{share}"
+        process = subprocess.Popen([*command, str(run)], env=environment)
+        time.sleep(share * took)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        if not run.exists():
+            continue  # killed before the run began: there is nothing to resume
+        assert main(["train", "--resume", str(run), "--quiet"]) == 0
+        assert weights(run) == weights(whole)
+        assert (run / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
+
+
+class Killed(Exception):
+    """Stands for SIGKILL inside one process."""
+
+
+@pytest.mark.parametrize("moment", [0, 12, 13, 35])
+def test_killed_after_any_step(tmp_path, moment, monkeypatch):
+    """The process stops after `moment` steps, saved or not, and goes on from what lies on the disk."""
+    train(tmp_path / "whole", "--epochs", "3")
+    step = Loop._one_step
+
+    def kill(loop):
+        if loop.progress.step == moment:
+            raise Killed
+        step(loop)
+        if loop.progress.step % 5 == 0:
+            loop.save()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Loop, "_one_step", kill)
+        assert main(["train", *COMMON, "--epochs", "3", "--out", str(tmp_path / "cut")]) == 70
+    assert main(["train", "--resume", str(tmp_path / "cut"), "--quiet"]) == 0
+    assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
+    state = load_file(tmp_path / "cut" / "state.safetensors")
+    for name, value in load_file(tmp_path / "whole" / "state.safetensors").items():
+        assert torch.equal(value, state[name]), name
+
+
+def test_resuming_a_finished_run_changes_nothing(tmp_path):
+    run = tmp_path / "run"
+    train(run, "--epochs", "1")
+    before = {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in run.iterdir()}
+    assert main(["train", "--resume", str(run), "--quiet"]) == 0
+    assert before == {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in run.iterdir()}
+
+
+def test_more_epochs_extend_a_run(tmp_path, capsys):
+    train(tmp_path / "three", "--epochs", "3")
+    train(tmp_path / "one", "--epochs", "1")
+    assert main(["train", "--resume", str(tmp_path / "one"), "--epochs", "3", "--quiet"]) == 0
+    assert weights(tmp_path / "one") == weights(tmp_path / "three")
+    assert json.loads((tmp_path / "one" / "config.json").read_text())["config"]["epochs"] == 3
+    for wrong in (["--epochs", "2"], ["--lr", "0.1"], ["--warmup", "0.1"], ["--out", "elsewhere"]):
+        assert main(["train", "--resume", str(tmp_path / "one"), *wrong]) == 2
+    train(tmp_path / "warm", "--epochs", "1", "--warmup", "0.5")
+    capsys.readouterr()
+    assert main(["train", "--resume", str(tmp_path / "warm"), "--epochs", "2"]) == 2
+    assert "--warmup" in capsys.readouterr().err
+    assert (
+        main(["train", "--resume", str(tmp_path / "warm"), "--epochs", "2", "--warmup", "0.5", "--quiet"])
+        == 0
+    )
+
+
+def test_interrupt_leaves_a_resumable_run(tmp_path, monkeypatch):
+    train(tmp_path / "whole", "--epochs", "2")
+    step = Loop._one_step
+
+    def interrupt(loop):
+        step(loop)
+        if loop.progress.step == 7:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Loop, "_one_step", interrupt)
+        assert main(["train", *COMMON, "--epochs", "2", "--out", str(tmp_path / "cut")]) == 130
+    assert json.loads((tmp_path / "cut" / "state.json").read_text())["step"] == 7
+    assert main(["train", "--resume", str(tmp_path / "cut"), "--quiet"]) == 0
+    assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
+
+
+def test_the_data_must_not_change(tmp_path, capsys):
+    import numpy
+
+    file = tmp_path / "x.npy"
+    numpy.save(file, rp.Noise(0).normal((50, 3)).numpy())
+    assert main(["train", "--data", str(file), *COMMON[2:], "--epochs", "1", "--out", str(tmp_path / "run")]) == 0
+    numpy.save(file, rp.Noise(1).normal((50, 3)).numpy())
+    capsys.readouterr()
+    assert main(["train", "--resume", str(tmp_path / "run"), "--epochs", "2"]) == 2
+    assert "changed" in capsys.readouterr().err
+
+
+class Noisy(nn.Module):
+    """A regression with a random layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(3, 1)
+
+    def loss(self, batch, noise):
+        x, y = batch
+        return ((self.linear(x) + 0.1 * noise.normal((len(x), 1)) - y) ** 2).mean()
+
+
+def fit_noisy(out, epochs=4, **more):
+    torch.manual_seed(0)
+    module = Noisy()
+    x = rp.Noise(9).normal((50, 3))
+    data = (x, x.sum(1, keepdim=True))
+    result = rp.fit(
+        module,
+        data,
+        loss=lambda m, b, n: m.loss(b, n),
+        noise=rp.Noise(5),
+        epochs=epochs,
+        batch_size=16,
+        lr=0.05,
+        out=out,
+        **more,
+    )
+    return module, result
+
+
+def test_fit_resumes_anyones_module(tmp_path, monkeypatch):
+    whole, result = fit_noisy(tmp_path / "whole")
+    assert result.steps == 16
+    assert result.history[-1]["loss"] < result.history[0]["loss"]
+    step = Loop._one_step
+
+    def kill(loop):
+        if loop.progress.step == 9:
+            loop.save()
+            raise Killed
+        step(loop)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Loop, "_one_step", kill)
+        with pytest.raises(Killed):
+            fit_noisy(tmp_path / "cut")
+    resumed, _ = fit_noisy(tmp_path / "cut", resume=True)
+    assert torch.equal(resumed.linear.weight, whole.linear.weight)
+    with pytest.raises(ValueError, match="must be a new folder"):
+        fit_noisy(tmp_path / "cut")
+
+
+def test_fit_skips_bad_steps_and_stops_with_the_cause():
+    module = Noisy()
+    x = torch.zeros(64, 3)
+
+    def bad_sometimes(m, batch, noise):
+        value = m.loss(batch, noise)
+        return value * torch.nan if batch[1].sum() > 0 else value
+
+    y = torch.zeros(64, 1)
+    y[:8] = 1
+    result = rp.fit(module, (x, y), loss=bad_sometimes, noise=rp.Noise(0), epochs=1, batch_size=4)
+    assert 0 < result.skipped_steps <= 8
+    assert bool(module.linear.weight.isfinite().all())
+    with pytest.raises(ValueError, match=r"the loss was not finite in 10 steps in a row"):
+        rp.fit(module, (x, y), loss=lambda m, b, n: m.loss(b, n) * torch.inf, noise=rp.Noise(0), epochs=12)
+    with pytest.raises(ValueError, match=r"gradient of linear.weight was not finite"):
+        rp.fit(
+            module,
+            (x, y),
+            loss=lambda m, b, n: m.linear.weight.sum().mul(0).sqrt().mul(0) + m.loss(b, n).detach(),
+            noise=rp.Noise(0),
+            epochs=20,
+        )
+
+
+def test_fit_errors_teach(tmp_path):
+    module, x = Noisy(), torch.zeros(4, 3)
+    with pytest.raises(TypeError, match="scalar tensor or Terms"):
+        rp.fit(module, x, loss=lambda m, b, n: b, noise=rp.Noise(0))
+    with pytest.raises(TypeError, match="data must be a tensor"):
+        rp.fit(module, [1, 2], loss=lambda m, b, n: b, noise=rp.Noise(0))
+    with pytest.raises(ValueError, match="one length"):
+        rp.fit(module, (x, x[:2]), loss=lambda m, b, n: b, noise=rp.Noise(0))
+    with pytest.raises(ValueError, match="name the folder"):
+        rp.fit(module, x, loss=lambda m, b, n: b, noise=rp.Noise(0), resume=True)
+    with pytest.raises(ValueError, match="parameters to train"):
+        rp.fit(nn.ReLU(), x, loss=lambda m, b, n: b, noise=rp.Noise(0))
