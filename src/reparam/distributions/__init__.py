@@ -11,9 +11,18 @@ from reparam.distributions.convert import (
     register,
     register_family,
     register_with_logits,
+    register_with_one_of,
 )
 from reparam.distributions.interval import ContinuousBernoulli, Kumaraswamy, Uniform
 from reparam.distributions.location_scale import Cauchy, Gumbel, Laplace, Logistic
+from reparam.distributions.multivariate_normal import (
+    MATRICES as _MATRICES,
+)
+from reparam.distributions.multivariate_normal import (
+    LogisticNormal,
+    LowRankMultivariateNormal,
+    MultivariateNormal,
+)
 from reparam.distributions.normal import LogNormal, Normal
 from reparam.distributions.pareto import GeneralizedPareto, Pareto
 from reparam.distributions.positive import Exponential, HalfCauchy, HalfNormal, Weibull
@@ -35,6 +44,9 @@ for _ours in (
     Weibull,
 ):
     register_family(getattr(_torch.distributions, _ours.__name__), _ours)
+for _ours in (LogisticNormal, LowRankMultivariateNormal):
+    register_family(getattr(_torch.distributions, _ours.__name__), _ours)
+register_with_one_of(_torch.distributions.MultivariateNormal, MultivariateNormal, _MATRICES)
 register_with_logits(_torch.distributions.Bernoulli, Bernoulli)
 register_with_logits(_torch.distributions.ContinuousBernoulli, ContinuousBernoulli)
 
@@ -53,6 +65,9 @@ __all__ = [
     "Laplace",
     "LogNormal",
     "Logistic",
+    "LogisticNormal",
+    "LowRankMultivariateNormal",
+    "MultivariateNormal",
     "Normal",
     "Pareto",
     "TransformedDistribution",
