@@ -188,6 +188,119 @@ def beta_velocity(orders: int, terms: int) -> dict[tuple[int, int], Series]:
     return rows
 
 
+def even_quantile(h: Series, constant: dict[int, Fraction], orders: int) -> list[Series]:
+    """Quantile of a law with density proportional to e^(-n r^2/2 + h(r)), h even: r = sum_k n^-k R_k(q).
+
+    Here q = eps/sqrt(n), and sqrt(2 pi/n) times the density's factor is exp(sum_k constant[k] n^-k). From
+    phi(eps) deps = density dr: [log r']_{m-1} + constant_{m-1} + [h(r)]_{m-1} = q R_m + (1/2) sum R_i R_j.
+    """
+    size = len(h)
+    zero = [Fraction(0)] * size
+    r = [[Fraction(0), Fraction(1), *zero[2:]]]
+    slopes = [h]  # h^(j)(q)/j!
+    while len(slopes) <= orders:
+        slopes.append([c / len(slopes) for c in derive(slopes[-1])])
+    ratios: list[Series] = [[]]
+    for m in range(1, orders):
+        total = list(zero) if m == 1 else list(orders_of_log(ratios)[m - 1])
+        total[0] += constant.get(m - 1, Fraction(0))
+        total = add(total, h if m == 1 else shifted_order(slopes, r, m - 1))
+        for i in range(1, m):
+            total = add(total, [-c / 2 for c in multiply(r[i], r[m - i])])
+        assert total[0] == 0
+        r.append(total[1:])
+        ratios.append(derive(r[m]))
+    return r
+
+
+def shifted_order(slopes: list[Series], r: list[Series], order: int) -> Series:
+    """[h(q + sum_{k>=1} R_k t^k)]_order = sum_j h^(j)/j! [(sum_k R_k t^k)^j]_order."""
+    size = min(len(s) for s in r[1 : order + 1])
+    power = [[Fraction(0)] * size for _ in range(order + 1)]
+    power[0][0] = Fraction(1)
+    total = [Fraction(0)] * size
+    for j in range(1, order + 1):
+        after = [[Fraction(0)] * size for _ in range(order + 1)]
+        for n in range(order + 1):
+            for k in range(1, n + 1):
+                after[n] = add(after[n], multiply(r[k], power[n - k]))
+        power = after
+        total = add(total, multiply(slopes[j], power[order]))
+    return total
+
+
+def student_quantile(orders: int, terms: int) -> list[Series]:
+    """r^2 = log(1 + t^2/nu): h = (1/2) log(r^2/(1 - e^(-r^2))); rows are R_k(q)/q in powers of q^2."""
+    term, inner = Fraction(1), []
+    for k in range(1, terms + 1):
+        term /= k
+        inner.append(term * (-1) ** (k - 1))  # (1 - e^-w)/w
+    h = [-c / 2 for c in logarithm(inner)]
+    even = [h[k // 2] if k % 2 == 0 else Fraction(0) for k in range(2 * terms)]
+    constant = {1: Fraction(-1, 4), 3: Fraction(1, 24), 5: Fraction(-1, 20), 7: Fraction(17, 112)}
+    constant |= {9: Fraction(-31, 36), 11: Fraction(691, 88)}
+    return [row[1::2] for row in even_quantile(even, constant, orders)]
+
+
+def bessel_constant(orders: int) -> dict[int, Fraction]:
+    """-log(I_0(kappa) e^-kappa sqrt(2 pi kappa)) = -log sum_k ((2k-1)!!)^2/(k! 8^k) kappa^-k."""
+    c = [Fraction(1)]
+    for k in range(1, orders):
+        c.append(c[-1] * (2 * k - 1) ** 2 / (8 * k))
+    return {k: -v for k, v in enumerate(logarithm(c)) if k > 0}
+
+
+def vonmises_quantile(orders: int, terms: int) -> list[Series]:
+    """r = 2 sin(z/2): h = -(1/2) log(1 - r^2/4); rows are R_k(q)/q in powers of q^2."""
+    even = [Fraction(0)] * (2 * terms)
+    for k in range(1, terms):
+        even[2 * k] = Fraction(1, 2 * k * 4**k)
+    return [row[1::2] for row in even_quantile(even, bessel_constant(orders), orders)]
+
+
+def student_velocity(orders: int, terms: int) -> list[Series]:
+    """dt/dnu = t sum_{k>=1} nu^-k h_k(w), w = log(1 + t^2/nu), E = 1 - e^-w.
+
+    h_1 = (1 - w/E)/2, h_{k+1} = [e^-w h_k - h_k(0)]/E + [k = 1]/2 + 2 h_k'.
+    """
+    decay = exponential([Fraction(0), Fraction(-1)] + [Fraction(0)] * terms)
+    over = invert([-c for c in decay[1:]])  # w/E
+    rows = [[-c / 2 for c in over]]
+    rows[0][0] += Fraction(1, 2)
+    for k in range(1, orders):
+        h = rows[-1]
+        top = multiply(decay, h)
+        top[0] -= h[0]
+        row = add(multiply(top[1:], over), [2 * c for c in derive(h)])
+        row[0] += Fraction(1, 2) if k == 1 else 0
+        rows.append(row)
+    return rows
+
+
+def vonmises_velocity(orders: int) -> list[Series]:
+    """dz/dkappa = sum_{k>=1} kappa^-k v_k(T), T = tan(z/2); rows are v_k/T in powers of T^2.
+
+    v_1 = -T, v_{k+1} = (1 + T^2)/(2T) [ (1 + T^2)/2 dv_k/dT - v_k'(z = 0) ].
+    """
+    one = [Fraction(1), Fraction(0), Fraction(1)]
+
+    def product(a: Series, b: Series) -> Series:
+        out = [Fraction(0)] * (len(a) + len(b) - 1)
+        for i, x in enumerate(a):
+            for j, y in enumerate(b):
+                out[i + j] += x * y
+        return out
+
+    v = [Fraction(0), Fraction(-1)]
+    rows = [v[1::2]]
+    for _ in range(1, orders):
+        slope = product(one, [c / 2 for c in derive(v)])
+        slope[0] = Fraction(0)
+        v = product(one, [c / 2 for c in slope[1:]])
+        rows.append(v[1::2])
+    return rows
+
+
 def pack_pairs(
     rows: dict[tuple[int, int], Series], a: float, s: float, tolerance: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -262,11 +375,13 @@ def log_gamma_1p(terms: int) -> Series:
     return [Fraction(str(c)) for c in out]
 
 
-def pack(rows: list[Series], scale: float, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
-    """Cut row k where |c_n| scale^-k falls below the tolerance for |w| <= 1; pad to a multiple of four."""
+def pack(
+    rows: list[Series], scale: float, tolerance: float, bound: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cut row k where |c_n| scale^-k bound^n falls below the tolerance; pad to a multiple of four."""
     kept = []
     for k, row in enumerate(rows):
-        size = [abs(float(c)) * scale**-k for c in row]
+        size = [abs(float(c)) * scale**-k * bound**n for n, c in enumerate(row)]
         last = max((n for n, s in enumerate(size) if s > tolerance), default=0)
         kept.append([float(c) for c in row[: last + 1]])
     lengths = np.array([-(-len(row) // 4) * 4 for row in kept])
@@ -298,6 +413,18 @@ def main() -> None:
         parts = pack_pairs(rows, a, 2 * a, tolerance)
         for suffix, part in zip(("", "_lengths", "_powers"), parts):
             tables[f"beta_velocity_{name}{suffix}"] = part
+    student, vonmises = student_quantile(11, 40), vonmises_quantile(13, 50)
+    for name, rows, bound, scale, tolerance in (
+        ("student_quantile_64", student, 1.3, 20.0, 2e-17),
+        ("student_quantile_32", student[:7], 1.3, 20.0, 3e-10),
+        ("student_velocity_64", student_velocity(14, 60), 1.5, 20.0, 1e-17),
+        ("student_velocity_32", student_velocity(10, 40), 1.5, 20.0, 5e-11),
+        ("vonmises_quantile_64", vonmises, 1.0, 30.0, 2e-17),
+        ("vonmises_quantile_32", vonmises[:7], 1.0, 30.0, 3e-10),
+        ("vonmises_velocity_64", vonmises_velocity(20), 0.36, 30.0, 1e-17),
+        ("vonmises_velocity_32", vonmises_velocity(9), 0.36, 30.0, 3e-10),
+    ):
+        tables[name], tables[f"{name}_lengths"] = pack(rows, scale, tolerance, bound)
     tables["mills"] = pack([mills()], 1.0, 1e-30)[0][0]
     tables["log_gamma_1p"] = pack([log_gamma_1p(52)], 1.0, 1e-30)[0][0]
     np.savez_compressed(OUT, **tables)

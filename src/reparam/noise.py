@@ -314,6 +314,13 @@ def seeded_torch(noise: Noise) -> Iterator[None]:
         yield
 
 
+def reseed_torch(seed: int) -> None:
+    """Seed torch's global generators in place, for code that draws from them; the caller puts their state back."""
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(seed)
+
+
 def _random_seed(generator: torch.Generator | None) -> int:
     device = "cpu" if generator is None else generator.device
     low, high = torch.randint(
@@ -375,4 +382,4 @@ def _type(value: object) -> str:
     return type(value).__name__
 
 
-__all__ = ["Noise", "NoiseSpec", "given", "seeded_torch"]
+__all__ = ["Noise", "NoiseSpec", "given", "reseed_torch", "seeded_torch"]

@@ -100,12 +100,16 @@ def detach(q: AnyDistribution) -> AnyDistribution:
     """
     if not isinstance(q, Torch):
         raise TypeError(f"detach: q must be a torch distribution; got {type(q).__name__}")
-    return _detached(q)
+    return _detached(q, {})
 
 
-def _detached(value: Any) -> Any:
+def _detached(value: Any, seen: dict[int, Any]) -> Any:
+    """Return a copy without a graph; what was one tensor under two names stays one tensor."""
+    if id(value) in seen:
+        return seen[id(value)]
     if isinstance(value, Tensor):
-        return value.detach()
+        seen[id(value)] = value.detach()
+        return seen[id(value)]
     if isinstance(value, torch.nn.Module):
         raise TypeError(
             f"detach: parameters must be tensors, distributions or transforms; got the module "
@@ -113,8 +117,8 @@ def _detached(value: Any) -> Any:
         )
     if isinstance(value, Torch | torch.distributions.Transform):
         twin = copy.copy(value)
-        twin.__dict__.update({name: _detached(part) for name, part in twin.__dict__.items()})
+        twin.__dict__.update({name: _detached(part, seen) for name, part in twin.__dict__.items()})
         return twin
     if isinstance(value, list | tuple) and not isinstance(value, torch.Size):
-        return type(value)(_detached(part) for part in value)
+        return type(value)(_detached(part, seen) for part in value)
     return value

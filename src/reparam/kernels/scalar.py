@@ -22,6 +22,14 @@ OUTPUTS = {
     "beta_velocity_2": 8,
     "beta_tails": 2,
     "beta_quantile": 1,
+    "student_velocity": 1,
+    "student_velocity_2": 3,
+    "student_tails": 2,
+    "student_quantile": 1,
+    "vonmises_velocity": 1,
+    "vonmises_velocity_2": 3,
+    "vonmises_tails": 2,
+    "vonmises_quantile": 1,
 }
 
 _library = torch.library.Library("reparam", "FRAGMENT")

@@ -1,9 +1,16 @@
 """Special functions with derivatives in every argument, second order too."""
 
-from reparam.special.densities import beta_log_density, gamma_log_density
+from reparam.special.densities import (
+    beta_log_density,
+    gamma_log_density,
+    student_log_density,
+    vonmises_log_density,
+)
 from reparam.special.implicit import Family, attach, quantile, register, tails, velocity
 
 GAMMA = register(Family("gamma", gamma_log_density))
 BETA = register(Family("beta", beta_log_density))
+STUDENT = register(Family("student", student_log_density))
+VONMISES = register(Family("vonmises", vonmises_log_density))
 
-__all__ = ["BETA", "GAMMA", "Family", "attach", "quantile", "tails", "velocity"]
+__all__ = ["BETA", "GAMMA", "STUDENT", "VONMISES", "Family", "attach", "quantile", "tails", "velocity"]

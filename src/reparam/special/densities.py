@@ -61,3 +61,22 @@ def log_gamma_gap(b: Tensor, a: Tensor) -> Tensor:
     far = (B - 0.5) * torch.log1p(a / B) + a * torch.log(B + a) - a + rest
     low = torch.where(large, 1.0, b)
     return torch.where(large, far, torch.lgamma(low + a) - torch.lgamma(low))
+
+
+def student_log_density(t: Tensor, nu: Tensor) -> Tensor:
+    """log density of Student's t: log Gamma((nu+1)/2) - log Gamma(nu/2) - log(pi nu)/2 - (nu+1)/2 log(1 + t^2/nu)."""
+    x = 0.5 * nu
+    large = x >= 1.0
+    X, low = torch.where(large, x, 1.0), torch.where(large, 1.0, x)
+    central = X * torch.log1p(0.5 / X) - 0.5 + stirling_remainder(X + 0.5) - stirling_remainder(X)
+    direct = torch.lgamma(low + 0.5) - torch.lgamma(low) - 0.5 * low.log()
+    far = t.abs() > 1e100
+    inner = torch.log1p(torch.where(far, 0.0, t) ** 2 / nu)
+    outer = 2.0 * torch.where(far, t, 1.0).abs().log() - nu.log()
+    spread = torch.where(far, outer, inner)
+    return torch.where(large, central, direct) - HALF_LOG_2PI - 0.5 * (nu + 1.0) * spread
+
+
+def vonmises_log_density(z: Tensor, kappa: Tensor) -> Tensor:
+    """log density of von Mises about 0: -2 kappa sin^2(z/2) - log(2 pi I_0(kappa) e^-kappa)."""
+    return -2.0 * kappa * torch.sin(0.5 * z) ** 2 - torch.special.i0e(kappa).log() - 2.0 * HALF_LOG_2PI

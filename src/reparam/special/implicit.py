@@ -97,11 +97,15 @@ class _VelocitySlopes(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        raise RuntimeError("reparam: third derivatives of implicit samples are not defined; differentiate twice")
+        raise RuntimeError(
+            "reparam: third derivatives of implicit samples are not defined; differentiate twice"
+        )
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Any:
-        raise RuntimeError("reparam: third derivatives of implicit samples are not defined; differentiate twice")
+        raise RuntimeError(
+            "reparam: third derivatives of implicit samples are not defined; differentiate twice"
+        )
 
 
 class _Velocity(torch.autograd.Function):
@@ -236,10 +240,14 @@ class _Tails(torch.autograd.Function):
             return hazards[0] * moved, -hazards[1] * moved
 
 
-def _hazards(name: str, lower: Tensor, upper: Tensor, y: Tensor, *parameters: Tensor) -> tuple[Tensor, Tensor]:
+def _hazards(
+    name: str, lower: Tensor, upper: Tensor, y: Tensor, *parameters: Tensor
+) -> tuple[Tensor, Tensor]:
     """f/F and f/(1 - F)."""
     density = _density(name, y, parameters)
-    return torch.exp(density - lower.double()).to(lower.dtype), torch.exp(density - upper.double()).to(lower.dtype)
+    return torch.exp(density - lower.double()).to(lower.dtype), torch.exp(density - upper.double()).to(
+        lower.dtype
+    )
 
 
 @torch.compiler.allow_in_graph

@@ -1,6 +1,7 @@
 """What a trained run can show: evaluation, samples, reconstructions, codes."""
 
 import io
+import sys
 from pathlib import Path
 
 import numpy
@@ -42,6 +43,7 @@ def sample_run(run: str, *, n: int, seed: int, out: str, draw: bool, label: str,
         return
     _need_pictures(model, "sample", "an .npy file")
     save_picture(grid(x.float().clamp(0, 1)), out, who="sample")
+    wrote(out)
 
 
 def reconstruct_run(run: str, *, out: str, n: int, data: str, split: str, overwrite: bool) -> None:
@@ -58,6 +60,7 @@ def reconstruct_run(run: str, *, out: str, n: int, data: str, split: str, overwr
         return
     _need_pictures(model, "reconstruct", "an .npy file")
     save_picture(pairs(x.float(), shown.float().clamp(0, 1)), out, who="reconstruct")
+    wrote(out)
 
 
 def encode_run(run: str, *, data: str, out: str, overwrite: bool) -> None:
@@ -118,6 +121,12 @@ def write_array(out: str, array: Tensor, who: str) -> None:
     buffer = io.BytesIO()
     numpy.save(buffer, array.detach().cpu().numpy(), allow_pickle=False)
     write_bytes(out, buffer.getvalue(), who=who)
+    wrote(out)
+
+
+def wrote(out: str) -> None:
+    """Say on stderr which file was written."""
+    print(f"wrote {out}", file=sys.stderr)
 
 
 def _examples(run: str, data: str, split: str, model: VAE) -> tuple[DatasetExamples, str]:

@@ -12,8 +12,8 @@ import numpy as np
 from torch import Tensor
 
 from reparam.kernels.cpu import beta, gamma
-from reparam.kernels.cpu import beta_quantile as beta_q
-from reparam.kernels.cpu import gamma_quantile as gamma_q
+from reparam.kernels.cpu import beta_inverse as beta_q
+from reparam.kernels.cpu import gamma_inverse as gamma_q
 from reparam.kernels.cpu.elementwise import Kernel, elementwise
 from reparam.kernels.tables import slope_table, table
 
@@ -23,7 +23,8 @@ LEVELS = {"64": 24, "32": 11}
 STEP = {"64": 1e-5, "32": 1e-3}  # Halley steps triple the digits: stop after a step this small
 
 
-def _series(name: str) -> tuple[np.ndarray, np.ndarray]:
+def series(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return a coefficient table and the lengths of its rows."""
     return table(name), table(f"{name}_lengths")
 
 
@@ -33,7 +34,7 @@ def _gamma_tables(digits: str) -> tuple[Any, ...]:
 
 @cache
 def _gamma_velocity(digits: str, order: int) -> Any:
-    g, lengths = _series(f"gamma_velocity_{digits}")
+    g, lengths = series(f"gamma_velocity_{digits}")
     constants = (g, slope_table(f"gamma_velocity_{digits}"), lengths, LEAST_ALPHA[digits], TERMS[digits])
 
     def first(alpha: np.ndarray, y: np.ndarray, u: np.ndarray) -> None:
@@ -54,7 +55,7 @@ def gamma_velocity(alpha: Tensor, y: Tensor, order: int = 1) -> tuple[Tensor, ..
 
 @cache
 def _gamma_tails(digits: str) -> Any:
-    score, lengths = _series(f"gamma_score_{digits}")
+    score, lengths = series(f"gamma_score_{digits}")
 
     def kernel(alpha: np.ndarray, y: np.ndarray, logp: np.ndarray, logq: np.ndarray) -> None:
         gamma_q.tails(alpha, y, logp, logq, score, lengths, LEAST_ALPHA[digits], _gamma_tables(digits))
@@ -69,7 +70,7 @@ def gamma_tails(alpha: Tensor, y: Tensor) -> tuple[Tensor, ...]:
 
 @cache
 def _gamma_quantile(digits: str) -> Any:
-    inverse, lengths = _series(f"gamma_quantile_{digits}")
+    inverse, lengths = series(f"gamma_quantile_{digits}")
 
     def kernel(alpha: np.ndarray, eps: np.ndarray, y: np.ndarray) -> None:
         constants = (inverse, lengths, LEAST_ALPHA[digits], _gamma_tables(digits), STEP[digits])
@@ -131,7 +132,7 @@ BETA_LEVELS = {"64": 36, "32": 16}
 @cache
 def _beta_velocity(digits: str, order: int) -> Any:
     name = f"beta_velocity_{digits}"
-    constants = (*_series(name), table(f"{name}_powers"), BETA_LEAST[digits], BETA_STEPS[digits])
+    constants = (*series(name), table(f"{name}_powers"), BETA_LEAST[digits], BETA_STEPS[digits])
 
     def first(a: np.ndarray, b: np.ndarray, xi: np.ndarray, da: np.ndarray, db: np.ndarray) -> None:
         beta.velocity(a, b, xi, da, db, *constants, BETA_LEVELS[digits])
@@ -144,7 +145,9 @@ def beta_velocity(a: Tensor, b: Tensor, xi: Tensor, order: int = 1) -> tuple[Ten
 
     Order 2 adds the derivatives of va in xi, a, b and of vb in xi, a, b.
     """
-    return elementwise((_beta_velocity("64", order), _beta_velocity("32", order)), 2 if order == 1 else 8, a, b, xi)
+    return elementwise(
+        (_beta_velocity("64", order), _beta_velocity("32", order)), 2 if order == 1 else 8, a, b, xi
+    )
 
 
 @cache
@@ -163,9 +166,12 @@ def beta_tails(a: Tensor, b: Tensor, xi: Tensor) -> tuple[Tensor, ...]:
 
 @cache
 def _beta_quantile(digits: str) -> Any:
+    constants = (table("mills"), table("log_gamma_1p"), BETA_STEPS[digits], BETA_LEVELS[digits], STEP[digits])
+
     def kernel(a: np.ndarray, b: np.ndarray, eps: np.ndarray, xi: np.ndarray) -> None:
-        constants = (table("mills"), table("log_gamma_1p"), BETA_STEPS[digits], BETA_LEVELS[digits])
-        beta_q.quantile(a, b, eps, xi, *constants, STEP[digits])
+        logp, logq = np.empty_like(eps), np.empty_like(eps)
+        beta_q.normal_tails(eps, logp, logq, table("mills"))
+        beta_q.quantile(a, b, eps, logp, logq, xi, *constants)
 
     return kernel
 

@@ -77,7 +77,7 @@ D0, D1, D2, D3, D4, D5, D6, D7, D8 = laws.CENTRE_BOTTOM
 BLOCK = 512
 
 
-@jit(fastmath=False, inline="always")
+@jit(fastmath=False, forceinline=True)
 def minus_log32(q):
     """Return -log q for 2^-32 < q <= 1 in float32; log(1 + x) = x + x^2 C(x)."""
     bits = np.uint32(bits_of_float32(q) + np.uint32(0x3F800000 - 0x3F3504F3))
@@ -89,7 +89,7 @@ def minus_log32(q):
     return -fma(e, LN2, fma(s, c, x))
 
 
-@jit(fastmath=False, inline="always")
+@jit(fastmath=False, forceinline=True)
 def normal32(word):
     """Return the standard normal of a 32-bit word, in float32."""
     negative = word < SIGN

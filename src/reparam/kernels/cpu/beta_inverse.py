@@ -228,30 +228,23 @@ def start_value(a, b, eps, logp, logq, lone, m, xi):
 
 
 @jit
-def quantile(a, b, eps, xi, mills, small, steps, levels, step_tolerance):
-    """Fill xi = logit x where I_x(a, b) = Phi(eps)."""
-    W, Z, index = np.empty(6 * BLOCK), np.empty((17, BLOCK)), np.empty((4, BLOCK), np.int64)
+def quantile(a, b, eps, logp, logq, xi, mills, small, steps, levels, step_tolerance):
+    """Fill xi = logit x where log I_x(a, b) = logp and log(1 - I_x(a, b)) = logq; eps = ndtri(e^logp) starts."""
+    W, Z, index = np.empty(6 * BLOCK), np.empty((15, BLOCK)), np.empty((4, BLOCK), np.int64)
     flag = np.empty(BLOCK, np.bool_)
-    lone, norm, tail, hazard, y, logp, logq = Z[10], Z[11], Z[12], Z[13], Z[14], Z[15], Z[16]
+    lone, norm, tail, hazard, y = Z[10], Z[11], Z[12], Z[13], Z[14]
     for start in range(0, a.size, BLOCK):
         n = min(BLOCK, a.size - start)
         aa, bb, e = a[start : start + n], b[start : start + n], eps[start : start + n]
+        lp, lq = logp[start : start + n], logq[start : start + n]
         log_norm(aa, bb, n, small, W, lone, norm)
-        for i in range(n):
-            y[i] = abs(e[i])
-        log_tail(y, mills, n, logq)
-        for i in range(n):
-            near = logq[i]
-            other = log_complement(near)
-            logp[i] = near if e[i] < 0.0 else other
-            logq[i] = other if e[i] < 0.0 else near
-        start_value(aa, bb, e, logp, logq, lone, n, y)
+        start_value(aa, bb, e, lp, lq, lone, n, y)
         for _ in range(40):
             near_tails(aa, bb, y, lone, norm, n, steps, levels, W, index, Z, tail, hazard, flag)
             worst = 0.0
             for i in range(n):
                 h = -hazard[i] if flag[i] else hazard[i]
-                newton = (tail[i] - (logq[i] if flag[i] else logp[i])) / h
+                newton = (tail[i] - (lq[i] if flag[i] else lp[i])) / h
                 x = 1.0 / (1.0 + el.exp(-abs(y[i])))
                 x = x if y[i] > 0.0 else 1.0 - x
                 bend = aa[i] - (aa[i] + bb[i]) * x - h
@@ -264,3 +257,19 @@ def quantile(a, b, eps, xi, mills, small, steps, levels, step_tolerance):
                 break
         for i in range(n):
             xi[start + i] = y[i]
+
+
+@jit
+def normal_tails(eps, logp, logq, mills):
+    """Fill log Phi(eps) and log Phi(-eps)."""
+    size = np.empty(BLOCK)
+    for start in range(0, eps.size, BLOCK):
+        n = min(BLOCK, eps.size - start)
+        for i in range(n):
+            size[i] = abs(eps[start + i])
+        log_tail(size, mills, n, logq[start : start + n])
+        for i in range(start, start + n):
+            near = logq[i]
+            other = log_complement(near)
+            logp[i] = near if eps[i] < 0.0 else other
+            logq[i] = other if eps[i] < 0.0 else near

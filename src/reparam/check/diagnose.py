@@ -1,0 +1,166 @@
+"""Name the likely cause of a bias, from what single draws say.
+
+At a step h / 64 a smooth loss shows its own derivative at each draw, and a loss with jumps shows it at all draws but
+the few that jump. So a gradient that agrees with the small-step slope at most draws, and is yet wrong in the mean,
+misses the jumps; a gradient that is zero is cut off; one that is the slope times a constant has a wrong weight; and
+so on, in the order of `CAUSES`.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from reparam.check.block import Block
+from reparam.check.draws import Runner
+from reparam.check.probe import Probe
+from reparam.check.reference import Objective
+
+DRAWS = 48
+CAUSES = {
+    "relaxation": "a relaxation: the gradient is right for the loss's own value, which is not the reference",
+    "detached": "a detached path: the gradient is zero at every draw",
+    "jump": "a jump that moves with the parameters, which the gradient does not see",
+    "state": "a baseline that saw its own sample: the gradient differs between two calls at the same noise",
+    "baseline": "a baseline that saw its own sample: the factor is 1 - 1/S",
+    "straight": "a relaxation: the value is discrete, the gradient is that of a smooth stand-in",
+    "sign": "a flipped sign",
+    "weight": "a wrong weight: each draw of the gradient is the right one times a constant",
+    "overwritten": "noise overwritten between forward passes: the factor is 1/K",
+    "support": "a support that moves with the parameters: the gradient is the value times a constant score",
+    "dropped": "a term dropped: part of the dependence on the parameters has no path to them",
+}
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """A likely cause and the factor of the gradient, 1 if right."""
+
+    cause: str
+    factor: float
+
+
+@dataclass
+class Evidence:
+    """Single draws along one direction."""
+
+    g: np.ndarray  # v . G
+    slope: np.ndarray  # the value's own slope at a small step
+    value: np.ndarray
+    repeated: np.ndarray  # v . G, called again at the same noise
+    again: np.ndarray  # the value, called again
+    floor: float  # rounding error of a slope
+
+    @property
+    def agreement(self) -> float:
+        """Return the share of draws at which G is the slope."""
+        return float(np.mean(np.abs(self.g - self.slope) <= 0.02 * np.abs(self.g + self.slope) + self.floor))
+
+    @property
+    def flat(self) -> float:
+        """Return the share of draws at which the value does not move."""
+        return float(np.mean(np.abs(self.slope) <= self.floor))
+
+
+def diagnose(runner: Runner, block: Block, probe: Probe, blocks: list[Block]) -> Diagnosis:
+    """Return the likely cause of the bias of `block`, seen along `probe`."""
+    factor = block.factor
+    evidence = _evidence(runner, probe)
+    error = _factor_error(probe)
+    return Diagnosis(CAUSES[_name(runner, block, probe, blocks, evidence, factor, error)], factor)
+
+
+def _name(
+    runner: Runner, block: Block, probe: Probe, blocks: list[Block], e: Evidence, factor: float, error: float
+) -> str:
+    referenced = probe.objective is None or probe.objective.loss is not runner.loss
+    if not e.g.any():
+        return "detached"
+    if e.agreement > 0.6:
+        return "relaxation" if referenced and e.flat < 0.5 and not _jumps(runner, probe) else "jump"
+    if np.any(e.repeated != e.g) and np.allclose(e.again, e.value):
+        return "state"
+    if e.flat > 0.5:
+        if any(abs(factor - (1 - 1 / s)) < min(3 * error, 0.05) for s in range(2, 9)):
+            return "baseline"
+        return "dropped" if has_log_probability(runner) or abs(factor) < 0.1 else "straight"
+    if _constant_ratio(e.g, e.slope):
+        return "sign" if factor < 0 else "weight"
+    if abs(factor + 1) < min(3 * error, 0.1):
+        return "sign"
+    if any(abs(factor - 1 / k) < min(3 * error + 0.01, 0.06) for k in range(2, 9)) and _others_right(
+        block, blocks
+    ):
+        return "overwritten"
+    if _constant_ratio(e.g, e.value):
+        return "support"
+    return "dropped"
+
+
+def _evidence(runner: Runner, probe: Probe) -> Evidence:
+    objective = Objective(runner, runner.loss)
+    own = probe.objective
+    h = probe.h / 64
+    epsilon = probe.epsilon
+    rows = []
+    for k in range(DRAWS):
+        value, gradient = runner.gradient(k)
+        again, repeated = runner.gradient(k)
+        step = max(h, 64 * epsilon * abs(value)) if own is not None else _free_step(runner, probe)
+        slope = objective.difference(k, probe.block, probe.v, step).first
+        g = (float(probe.flat @ x[probe.block]) for x in (gradient, repeated))
+        rows.append((*g, slope, value, again))
+    g1, g2, slopes, values, agains = (np.array(column) for column in zip(*rows))
+    floor = 8 * epsilon * float(np.max(np.abs(values))) / step + 1e-300
+    return Evidence(g1, np.nan_to_num(slopes), values, g2, agains, floor)
+
+
+def _free_step(runner: Runner, probe: Probe) -> float:
+    base = runner.base[probe.block].double()
+    return max(1e-2 * float(base.square().mean().sqrt()), 1e-3) / float(probe.v.abs().max())
+
+
+def _jumps(runner: Runner, probe: Probe) -> bool:
+    """Say whether the value jumps at a large step where it is smooth at a small one."""
+    objective = Objective(runner, runner.loss)
+    h = probe.h if probe.objective is not None else _free_step(runner, probe)
+    wide = [objective.difference(k, probe.block, probe.v, h) for k in range(DRAWS)]
+    rough = [abs(d.truncation) > 0.2 * abs(d.first) for d in wide if math.isfinite(d.slope)]
+    return bool(rough) and float(np.mean(rough)) > 0.02
+
+
+def _factor_error(probe: Probe) -> float:
+    slope = abs(probe.slope_mean)
+    return float(probe.bias_error / slope) if slope > 0 else math.inf
+
+
+def _constant_ratio(x: np.ndarray, y: np.ndarray) -> bool:
+    """Say whether x = c y for one constant c at all draws."""
+    if not (np.abs(y) > 0).all() or np.std(y) == 0:
+        return False
+    ratio = x / y
+    return bool(np.abs(ratio - np.median(ratio)).max() <= 0.02 * abs(np.median(ratio)))
+
+
+def _others_right(block: Block, blocks: list[Block]) -> bool:
+    others = [b for b in blocks if b is not block]
+    return not others or any(abs(b.factor - 1) < 0.1 or b.verdict == "unbiased" for b in others)
+
+
+def has_log_probability(runner: Runner) -> bool:
+    """Say whether a logarithm or its like stands in the graph of the loss: a score-function term has one."""
+    with torch.enable_grad():
+        value = runner.call(runner.loss, 0)
+    names: set[str] = set()
+    seen: set[object] = set()
+    stack = [value.grad_fn]
+    while stack and len(seen) < 20_000:
+        node = stack.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        names.add(node.name())
+        stack += [parent for parent, _ in node.next_functions]
+    marks = ("Log", "Softplus", "BinaryCrossEntropy")
+    return any(mark in name for name in names for mark in marks)
