@@ -48,7 +48,12 @@ def symmetric(matrix: Tensor) -> Tensor:
     return (matrix + matrix.mT) / 2
 
 
-TRIL = f64([[[1.0, 0.0, 0.0], [0.5, 0.7, 0.0], [-0.3, 0.2, 1.5]], [[0.2, 0.0, 0.0], [1.0, 2.0, 0.0], [0.1, -0.8, 0.6]]])
+TRIL = f64(
+    [
+        [[1.0, 0.0, 0.0], [0.5, 0.7, 0.0], [-0.3, 0.2, 1.5]],
+        [[0.2, 0.0, 0.0], [1.0, 2.0, 0.0], [0.1, -0.8, 0.6]],
+    ]
+)
 COV = TRIL @ TRIL.mT
 LOC = f64([[0.0, 1.0, -2.0], [3.0, 0.5, 0.0]])
 
@@ -64,7 +69,9 @@ def but_last(x: Tensor) -> Tensor:
 MVN = D.MultivariateNormal
 SYM = {"covariance_matrix": symmetric, "precision_matrix": symmetric}
 GAUSSIAN = [
-    VectorCase("MVN(L)", {"loc": LOC, "scale_tril": TRIL}, MVN, "MultivariateNormal", free={"scale_tril": torch.tril}),
+    VectorCase(
+        "MVN(L)", {"loc": LOC, "scale_tril": TRIL}, MVN, "MultivariateNormal", free={"scale_tril": torch.tril}
+    ),
     VectorCase("MVN(C)", {"loc": LOC, "covariance_matrix": COV}, MVN, "MultivariateNormal", free=SYM),
     VectorCase("MVN(P)", {"loc": LOC, "precision_matrix": COV}, MVN, "MultivariateNormal", free=SYM),
     VectorCase(

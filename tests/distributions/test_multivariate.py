@@ -73,8 +73,13 @@ def test_pathwise_solves_the_continuity_equation(case):
                 return q.rebuilt(**{name: free}).log_prob(z)
 
             def field(u, name=name):
-                return case.unchart(torch.atleast_1d(q.pathwise(case.chart(u))[name].movedim(
-                    tuple(range(len(q.event_shape))), tuple(range(-len(q.event_shape), 0)))))
+                return case.unchart(
+                    torch.atleast_1d(
+                        q.pathwise(case.chart(u))[name].movedim(
+                            tuple(range(len(q.event_shape))), tuple(range(-len(q.event_shape), 0))
+                        )
+                    )
+                )
 
             moved = torch.func.grad(log_q)(value)
             v = field(u)  # (*parameter, n)
@@ -96,7 +101,9 @@ def test_pathwise_is_the_derivative_of_the_draw_or_has_its_mean(case):
     for name, value in params.items():
         (right,) = torch.autograd.grad((weights * z).sum(), value, retain_graph=True)
         core = velocity[name].shape[z.ndim :]
-        ours = (weights.reshape(*z.shape, *(1,) * len(core)) * velocity[name]).flatten(z.ndim - len(q.event_shape), z.ndim - 1)
+        ours = (weights.reshape(*z.shape, *(1,) * len(core)) * velocity[name]).flatten(
+            z.ndim - len(q.event_shape), z.ndim - 1
+        )
         close(ours.sum(0).sum(len(q.batch_shape)), right, 1e-8, floor=1e-6)
 
 
@@ -162,8 +169,13 @@ def test_the_law_of_the_draws(case):
     n = 20_000
     params = {name: value.clone().requires_grad_() for name, value in case.params.items()}
     z = case.make(params).sample((n,), noise=NOISE)
-    wide = {name: case.free.get(name, lambda x: x)(value.detach()).expand(n, *value.shape).clone().requires_grad_()
-            for name, value in params.items()}
+    wide = {
+        name: case.free.get(name, lambda x: x)(value.detach())
+        .expand(n, *value.shape)
+        .clone()
+        .requires_grad_()
+        for name, value in params.items()
+    }
     total = case.make(wide, validate_args=False).log_prob(z).sum()
     statistics = list(torch.autograd.grad(total, list(wide.values())))
     q = case.make(case.params)
@@ -178,7 +190,7 @@ def test_the_law_of_the_draws(case):
         assert score[spread > 1e-12].abs().max() < 5.5, score
 
 
-@pytest.mark.parametrize("case", CASES[:1] + CASES[3:], ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [c for c in CASES if c.name in ("MVN(L)", "Dirichlet")], ids=lambda case: case.name)
 def test_compiles_into_one_graph(case):
     eps = NOISE.draw(case.make(case.params).noise_spec((3,)))
     values = [value.clone().requires_grad_() for value in case.params.values()]
@@ -189,6 +201,8 @@ def test_compiles_into_one_graph(case):
         return (z * z).sum() + q.log_prob(z).sum()
 
     eager = torch.autograd.grad(total(eps, *values), values)
-    compiled = torch.autograd.grad(torch.compile(total, fullgraph=True, backend="aot_eager")(eps, *values), values)
+    compiled = torch.autograd.grad(
+        torch.compile(total, fullgraph=True, backend="aot_eager")(eps, *values), values
+    )
     for a, b in zip(eager, compiled):
         close(b, a, 1e-10, floor=1e-3)

@@ -55,13 +55,15 @@ class MultivariateNormal(Multivariate, torch.distributions.MultivariateNormal):
         return {"loc": self.loc, self._given: getattr(self, self._given)}
 
     def push(self, eps: Tensor) -> Tensor:
-        """Return loc + L eps."""
-        return self.loc + matvec(self._unbroadcasted_scale_tril, eps)
+        """Return loc + L eps; what stands above the diagonal of L is not read."""
+        return self.loc + matvec(self._unbroadcasted_scale_tril.tril(), eps)
 
     def pull(self, x: Tensor) -> Tensor:
         """Return L^{-1} (x - loc)."""
         residual = (x - self.loc).unsqueeze(-1)
-        return torch.linalg.solve_triangular(self._unbroadcasted_scale_tril, residual, upper=False).squeeze(-1)
+        return torch.linalg.solve_triangular(self._unbroadcasted_scale_tril, residual, upper=False).squeeze(
+            -1
+        )
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> "MultivariateNormal":
         """Return the distribution with a larger batch shape."""
