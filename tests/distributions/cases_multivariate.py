@@ -30,6 +30,9 @@ class VectorCase:
     unchart: Callable[[Tensor], Tensor] = same
     free: dict[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
+    exact: bool = (
+        True  # the derivative of the draw is that of push at fixed noise, and not another field of the law
+    )
 
     def make(self, params: dict[str, Tensor], **more: Any) -> Any:
         return self.family(**self.options, **params, **more)
@@ -94,4 +97,70 @@ GAUSSIAN = [
     ),
 ]
 
-CASES = GAUSSIAN
+
+def spread(n: int, offset: int) -> tuple[Tensor, Tensor]:
+    i, j = torch.tril_indices(n, n, offset)
+    return i, j
+
+
+def symmetric_of(u: Tensor) -> Tensor:
+    i, j = spread(2, 0)
+    lower = torch.zeros(2, 2, dtype=u.dtype).index_put((i, j), u)
+    return lower + lower.tril(-1).mT
+
+
+def lower_entries(x: Tensor) -> Tensor:
+    i, j = spread(2, 0)
+    return x[..., i, j]
+
+
+def correlation_factor(u: Tensor) -> Tensor:
+    i, j = spread(3, -1)
+    below = torch.zeros(3, 3, dtype=u.dtype).index_put((i, j), u)
+    return below + torch.diag_embed((1 - (below * below).sum(-1)).sqrt())
+
+
+def strictly_lower_entries(x: Tensor) -> Tensor:
+    i, j = spread(3, -1)
+    return x[..., i, j]
+
+
+SMALL = f64([[[1.0, 0.0], [0.5, 0.7]], [[0.4, 0.0], [-1.0, 2.0]]])
+DF = f64([1.5, 7.0])
+MATRIX = {"chart": symmetric_of, "unchart": lower_entries}
+IMPLICIT = [
+    VectorCase(
+        "Dirichlet",
+        {"concentration": f64([[0.3, 2.0, 15.0], [1.0, 1.0, 0.6]])},
+        D.Dirichlet,
+        "Dirichlet",
+        chart=simplex,
+        unchart=but_last,
+        exact=False,
+    ),
+    VectorCase(
+        "Wishart(L)",
+        {"df": DF, "scale_tril": SMALL},
+        D.Wishart,
+        free={"scale_tril": torch.tril},
+        **MATRIX,
+    ),
+    VectorCase(
+        "Wishart(C)",
+        {"df": DF, "covariance_matrix": symmetric(SMALL @ SMALL.mT)},
+        D.Wishart,
+        free={"covariance_matrix": symmetric},
+        **MATRIX,
+    ),
+    VectorCase(
+        "LKJCholesky",
+        {"concentration": f64([0.6, 3.0])},
+        D.LKJCholesky,
+        "LKJCholesky",
+        chart=correlation_factor,
+        unchart=strictly_lower_entries,
+        options={"dim": 3},
+    ),
+]
+
+CASES = GAUSSIAN + IMPLICIT

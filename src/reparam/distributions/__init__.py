@@ -14,6 +14,9 @@ from reparam.distributions.convert import (
     register_with_logits,
     register_with_one_of,
 )
+from reparam.distributions.counts import Binomial, Geometric, NegativeBinomial, Poisson
+from reparam.distributions.dirichlet import Dirichlet
+from reparam.distributions.discretized import DiscretizedLogistic
 from reparam.distributions.interval import ContinuousBernoulli, Kumaraswamy, Uniform
 from reparam.distributions.location_scale import Cauchy, Gumbel, Laplace, Logistic
 from reparam.distributions.multivariate_normal import MATRICES as _MATRICES
@@ -26,7 +29,10 @@ from reparam.distributions.normal import LogNormal, Normal
 from reparam.distributions.pareto import GeneralizedPareto, Pareto
 from reparam.distributions.positive import Exponential, HalfCauchy, HalfNormal, Weibull
 from reparam.distributions.relaxed import RelaxedBernoulli, RelaxedOneHotCategorical
+from reparam.distributions.spherical import PowerSpherical, VonMisesFisher
+from reparam.distributions.wishart import LKJCholesky, Wishart
 from reparam.distributions.wrappers import Independent, TransformedDistribution
+from reparam.distributions.zero_inflated import ZeroInflated
 
 for _ours in (
     Cauchy,
@@ -44,10 +50,17 @@ for _ours in (
     Weibull,
 ):
     register_family(getattr(_torch.distributions, _ours.__name__), _ours)
-for _vector in (LogisticNormal, LowRankMultivariateNormal):
+for _vector in (Dirichlet, LogisticNormal, LowRankMultivariateNormal):
     register_family(getattr(_torch.distributions, _vector.__name__), _vector)
 register_with_one_of(_torch.distributions.MultivariateNormal, MultivariateNormal, _MATRICES)
-for _weighted in (Bernoulli, Categorical, ContinuousBernoulli):
+register_with_one_of(_torch.distributions.Wishart, Wishart, _MATRICES)
+register(
+    _torch.distributions.LKJCholesky,
+    lambda q: LKJCholesky(q.dim, q.concentration, validate_args=q._validate_args),
+)
+register_family(_torch.distributions.Poisson, Poisson)
+register_with_one_of(_torch.distributions.Geometric, Geometric, ("probs", "logits"))
+for _weighted in (Bernoulli, Binomial, Categorical, ContinuousBernoulli, NegativeBinomial):
     register_with_logits(getattr(_torch.distributions, _weighted.__name__), _weighted)
 register(
     _torch.distributions.OneHotCategorical,
@@ -75,31 +88,42 @@ register(
 
 __all__ = [
     "Bernoulli",
+    "Binomial",
     "Categorical",
     "Cauchy",
     "ContinuousBernoulli",
+    "Dirichlet",
+    "DiscretizedLogistic",
     "Distribution",
     "Exponential",
     "GeneralizedPareto",
+    "Geometric",
     "Gumbel",
     "HalfCauchy",
     "HalfNormal",
     "Independent",
     "Kumaraswamy",
+    "LKJCholesky",
     "Laplace",
     "LogNormal",
     "Logistic",
     "LogisticNormal",
     "LowRankMultivariateNormal",
     "MultivariateNormal",
+    "NegativeBinomial",
     "Normal",
     "OneHotCategorical",
     "Pareto",
+    "Poisson",
+    "PowerSpherical",
     "RelaxedBernoulli",
     "RelaxedOneHotCategorical",
     "TransformedDistribution",
     "Uniform",
+    "VonMisesFisher",
     "Weibull",
+    "Wishart",
+    "ZeroInflated",
     "convert",
     "detach",
     "draw",
