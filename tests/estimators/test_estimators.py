@@ -249,7 +249,11 @@ ERRORS = [
         TypeError,
         "one of",
     ),
-    (lambda q: E.REBAR()(X2, D.Bernoulli(probs=torch.tensor(1.0)), 1, rp.Noise(0)), ValueError, "inside"),
+    (
+        lambda q: E.REBAR()(X2, D.Bernoulli(probs=torch.tensor(1.0), validate_args=True), 1, rp.Noise(0)),
+        ValueError,
+        "inside",
+    ),
     (lambda q: E.WithoutReplacement(9)(X2, D.Independent(q, 1), 1, rp.Noise(0)), ValueError, "from 1 to"),
     (lambda q: E.RaoBlackwell(0), ValueError, "k must be"),
     (lambda q: E.ScoreFunction("best"), ValueError, "baseline must be"),

@@ -8,6 +8,7 @@ from torch import nn
 
 import reparam as rp
 from reparam.layers import BayesConv1d, BayesConv2d, BayesLinear, make_bayesian
+from reparam.layers.bayes import normal_kl
 from reparam.noise import Noise
 
 METHODS = ["weight", "local", "flipout"]
@@ -145,6 +146,14 @@ def test_kl_is_the_formula_and_monte_carlo_agrees():
     with pytest.raises(ValueError, match="pass samples="):
         layer.kl()
     assert torch.isfinite(layer.kl(samples=2, noise=Noise(0)))
+
+
+def test_kl_gradients_of_both_orders():
+    m, s = torch.tensor(0.3, dtype=torch.float64, requires_grad=True), torch.tensor(0.6, dtype=torch.float64)
+    s.requires_grad_()
+    loc, log_scale = (Noise(k).normal((2, 3), dtype=torch.float64).requires_grad_() for k in (0, 1))
+    assert torch.autograd.gradcheck(normal_kl, (loc, log_scale, m, s))
+    assert torch.autograd.gradgradcheck(normal_kl, (loc, log_scale, m, s))
 
 
 def test_no_input_no_noise_no_nan():

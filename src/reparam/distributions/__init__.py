@@ -4,6 +4,7 @@ import torch as _torch
 
 from reparam.distributions.base import Distribution
 from reparam.distributions.bernoulli import Bernoulli
+from reparam.distributions.beta import Beta, FisherSnedecor
 from reparam.distributions.categorical import Categorical, OneHotCategorical
 from reparam.distributions.convert import (
     convert,
@@ -17,6 +18,7 @@ from reparam.distributions.convert import (
 from reparam.distributions.counts import Binomial, Geometric, NegativeBinomial, Poisson
 from reparam.distributions.dirichlet import Dirichlet
 from reparam.distributions.discretized import DiscretizedLogistic
+from reparam.distributions.gamma import Chi2, ExpGamma, Gamma, InverseGamma
 from reparam.distributions.interval import ContinuousBernoulli, Kumaraswamy, Uniform
 from reparam.distributions.location_scale import Cauchy, Gumbel, Laplace, Logistic
 from reparam.distributions.multivariate_normal import MATRICES as _MATRICES
@@ -30,11 +32,20 @@ from reparam.distributions.pareto import GeneralizedPareto, Pareto
 from reparam.distributions.positive import Exponential, HalfCauchy, HalfNormal, Weibull
 from reparam.distributions.relaxed import RelaxedBernoulli, RelaxedOneHotCategorical
 from reparam.distributions.spherical import PowerSpherical, VonMisesFisher
+from reparam.distributions.student import StudentT
+from reparam.distributions.truncated import Truncated
+from reparam.distributions.truncated_normal import TruncatedNormal
+from reparam.distributions.von_mises import VonMises
 from reparam.distributions.wishart import LKJCholesky, Wishart
 from reparam.distributions.wrappers import Independent, TransformedDistribution
 from reparam.distributions.zero_inflated import ZeroInflated
 
 for _ours in (
+    Beta,
+    Chi2,
+    FisherSnedecor,
+    Gamma,
+    InverseGamma,
     Cauchy,
     Exponential,
     GeneralizedPareto,
@@ -46,7 +57,9 @@ for _ours in (
     LogNormal,
     Normal,
     Pareto,
+    StudentT,
     Uniform,
+    VonMises,
     Weibull,
 ):
     register_family(getattr(_torch.distributions, _ours.__name__), _ours)
@@ -88,20 +101,26 @@ register(
 
 __all__ = [
     "Bernoulli",
+    "Beta",
     "Binomial",
     "Categorical",
     "Cauchy",
+    "Chi2",
     "ContinuousBernoulli",
     "Dirichlet",
     "DiscretizedLogistic",
     "Distribution",
+    "ExpGamma",
     "Exponential",
+    "FisherSnedecor",
+    "Gamma",
     "GeneralizedPareto",
     "Geometric",
     "Gumbel",
     "HalfCauchy",
     "HalfNormal",
     "Independent",
+    "InverseGamma",
     "Kumaraswamy",
     "LKJCholesky",
     "Laplace",
@@ -118,8 +137,12 @@ __all__ = [
     "PowerSpherical",
     "RelaxedBernoulli",
     "RelaxedOneHotCategorical",
+    "StudentT",
     "TransformedDistribution",
+    "Truncated",
+    "TruncatedNormal",
     "Uniform",
+    "VonMises",
     "VonMisesFisher",
     "Weibull",
     "Wishart",

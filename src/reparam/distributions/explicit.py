@@ -6,7 +6,7 @@ A family states g (`push`), its inverse eps = h(z) (`pull`) and log h'(z) (`log_
 """
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -24,6 +24,11 @@ class Univariate(Distribution):
     F, S and their inverses are computed in float64 and rounded once. With bfloat16 or float16 parameters the noise
     is float32, all arithmetic is float32, and results are rounded once.
     """
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "push" in cls.__dict__:
+            cls.push = _rounded_once(cls.__dict__["push"])  # type: ignore[method-assign]
 
     def parameters(self) -> dict[str, Tensor]:
         """Return the parameters by name."""
@@ -88,8 +93,26 @@ class Univariate(Distribution):
         """Return S^{-1}(q) in the dtype of q."""
         return self.icdf_formula(1 - q)
 
+    def pathwise(self, x: Tensor) -> dict[str, Tensor]:
+        """Return dz/dphi = -F_phi / q at z = x, taken from the smaller of F and S; computed in float64."""
+        wide, point = self._as(torch.float64), x.double()
+        lower = wide.cdf_formula(point) < wide.survival_formula(point)
+        density = torch.exp(wide.log_density(point))
+
+        def slope(name: str, value: Tensor) -> Tensor:
+            def masses(parameter: Tensor) -> tuple[Tensor, Tensor]:
+                q = wide.rebuilt(lambda key, old: parameter if key == name else old)
+                return q.cdf_formula(point), q.survival_formula(point)
+
+            cdf, survival = torch.func.jvp(masses, (value.clone(),), (torch.ones(value.shape).to(value),))[1]
+            return torch.where(lower, -cdf, survival) / density
+
+        slopes = {name: slope(name, value) for name, value in wide.parameters().items()}
+        kinds = self.parameters()
+        return {name: slope.to(torch.result_type(kinds[name], x)) for name, slope in slopes.items()}
+
     def _in_double(
-        self, method: Callable[["Univariate", Tensor], Tensor], value: Tensor, *, sample: bool = False
+        self, method: Callable[[Any, Tensor], Tensor], value: Tensor, *, sample: bool = False
     ) -> Tensor:
         if sample and self._validate_args:
             self._validate_sample(value)
@@ -98,7 +121,7 @@ class Univariate(Distribution):
         result = method(self._as(torch.float64), value.double())
         return result.to(torch.result_type(like, value) if value.is_floating_point() else like.dtype)
 
-    def _as(self, dtype: torch.dtype) -> "Univariate":
+    def _as(self, dtype: torch.dtype) -> Any:
         if all(value.dtype == dtype for value in self.parameters().values()):
             return self
         return self.rebuilt(lambda name, value: value.to(dtype))
@@ -109,11 +132,6 @@ class Explicit(Univariate):
 
     rule = "explicit"
     law: ClassVar[Law]
-
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        if "push" in cls.__dict__:
-            cls.push = _rounded_once(cls.__dict__["push"])  # type: ignore[method-assign]
 
     def pull(self, x: Tensor) -> Tensor:
         """Return eps = h(x; phi), the inverse of `push`."""
@@ -159,7 +177,7 @@ class Explicit(Univariate):
 def _rounded_once(push: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Return `push` with its arithmetic in float32 where the parameters are narrower."""
 
-    def wide_push(self: Explicit, eps: Tensor) -> Tensor:
+    def wide_push(self: Univariate, eps: Tensor) -> Tensor:
         dtype = next(iter(self.parameters().values())).dtype
         if dtype in HALVES:
             return push(self._as(torch.float32), eps.float()).to(dtype)

@@ -51,6 +51,11 @@ def normal_log_density(x: Tensor) -> Tensor:
     return -0.5 * x * x - 0.5 * math.log(2 * math.pi)
 
 
+def normal_cdf(x: Tensor) -> Tensor:
+    """Return Phi(x) = erfc(-x / sqrt 2) / 2; torch.special.ndtr loses the tail below -5, where it is 1 - (1 - p)."""
+    return 0.5 * torch.erfc(-x / math.sqrt(2))
+
+
 def cauchy_cdf(x: Tensor) -> Tensor:
     """Return F(x) = atan2(1, -x) / pi."""
     return torch.atan2(torch.ones_like(x), -x) / math.pi
@@ -87,7 +92,7 @@ def half_cauchy_cdf(x: Tensor) -> Tensor:
     return 2 / math.pi * torch.atan(x.clamp(min=0))
 
 
-NORMAL = symmetric(normal_log_density, torch.special.ndtr, torch.special.ndtri)
+NORMAL = symmetric(normal_log_density, normal_cdf, torch.special.ndtri)
 LOGISTIC = symmetric(lambda x: logsigmoid(x) + logsigmoid(-x), torch.sigmoid, torch.logit)
 LAPLACE = symmetric(lambda x: -x.abs() - math.log(2), laplace_cdf, laplace_quantile)
 CAUCHY = symmetric(lambda x: -torch.log1p(x * x) - math.log(math.pi), cauchy_cdf, cauchy_quantile)

@@ -8,6 +8,7 @@ from reparam.estimators.expect import expect
 from reparam.estimators.leave_one_out import LeaveOneOut
 from reparam.estimators.measure_valued import MeasureValued
 from reparam.estimators.pathwise import Pathwise
+from reparam.estimators.program import Sites, program
 from reparam.estimators.rao_blackwell import RaoBlackwell
 from reparam.estimators.relax import REBAR, RELAX, variance_loss
 from reparam.estimators.relaxation import GumbelRao, GumbelSoftmax, ReinMax, StraightThrough
@@ -31,8 +32,10 @@ __all__ = [
     "RaoBlackwell",
     "ReinMax",
     "ScoreFunction",
+    "Sites",
     "StraightThrough",
     "WithoutReplacement",
     "expect",
+    "program",
     "variance_loss",
 ]

@@ -61,7 +61,8 @@ def refuse_scheme(estimator: object, noise: Noise) -> None:
     """Raise if the noise ties samples to each other, for an estimator that needs them independent."""
     scheme = getattr(noise, "scheme", None)
     if scheme not in (None, "independent"):
+        who = estimator if isinstance(estimator, str) else type(estimator).__name__
         raise ValueError(
-            f"{type(estimator).__name__}: samples must be independent of each other; got noise of the scheme "
+            f"{who}: samples must be independent of each other; got noise of the scheme "
             f"{scheme!r}; use plain noise, or ScoreFunction"
         )

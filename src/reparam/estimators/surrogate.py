@@ -54,6 +54,7 @@ class _Slope(torch.autograd.Function):
         return grad, grad.reshape(grad.shape + (1,) * (slope.ndim - grad.ndim)) * fixed, None
 
 
+@torch.compiler.allow_in_graph
 def with_slope(value: Tensor, parameter: Tensor, slope: Tensor) -> Tensor:
     """Return `value` (*B) with d value / d parameter = slope added to its gradient, both of shape (*B, *P).
 

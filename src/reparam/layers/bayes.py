@@ -125,11 +125,8 @@ class Bayes(nn.Module):
         self, name: str, loc: Tensor, log_scale: Tensor, samples: int | None, noise: Noise | None
     ) -> Tensor:
         p = self.prior
-        if samples is None and isinstance(p, torch.distributions.Normal):
-            ratio = torch.exp(log_scale) / p.scale  # log(s/scale) + (scale^2 + (loc - m)^2) / 2s^2 - 1/2
-            return (((loc - p.loc) / p.scale).square() + ratio.square() - 1).sum() / 2 - torch.log(
-                ratio
-            ).sum()
+        if samples is None and isinstance(p, torch.distributions.Normal) and p.loc.ndim == 0:
+            return normal_kl(loc, log_scale, p.loc, p.scale)
         q = Normal(loc, torch.exp(log_scale))
         if samples is not None:
             z = q.rsample((samples,), noise=layer_noise(self, noise).child("kl").child(name))
@@ -141,6 +138,39 @@ class Bayes(nn.Module):
                 f"{type(self).__name__}.kl: no formula is registered for a prior of {type(p).__name__}; got "
                 "samples=None; pass samples= for a Monte Carlo estimate"
             ) from None
+
+
+class _NormalKL(torch.autograd.Function):
+    """sum [ d^2 + r^2 - 1 ] / 2 - log r,  d = (loc - m) / s,  r = exp(log_scale) / s: few passes over the weights."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(loc: Tensor, log_scale: Tensor, m: Tensor, s: Tensor) -> Tensor:
+        d, r2 = (loc - m).square_().sum() / s**2, torch.exp(2 * log_scale).sum() / s**2
+        return (d + r2 - loc.numel()) / 2 - log_scale.sum() + loc.numel() * torch.log(s)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+        loc, log_scale, m, s = ctx.saved_tensors
+        k = grad / s**2
+        d_loc, r2 = (loc - m) * k, torch.exp(2 * log_scale) * k
+        d_m = d_s = None
+        if ctx.needs_input_grad[2]:
+            d_m = -d_loc.sum()
+        if ctx.needs_input_grad[3]:
+            d_s = grad * loc.numel() / s - (((loc - m) * d_loc).sum() + r2.sum()) / s
+        return d_loc, r2 - grad, d_m, d_s
+
+
+@torch.compiler.allow_in_graph
+def normal_kl(loc: Tensor, log_scale: Tensor, m: Tensor, s: Tensor) -> Tensor:
+    """Return the sum of KL(N(loc, exp(log_scale)^2) || N(m, s^2)) in nats, for 0-d m and s."""
+    return _NormalKL.apply(loc, log_scale, m, s)
 
 
 def root(variance: Tensor, positive: bool) -> Tensor:

@@ -68,9 +68,8 @@ def _total(terms: list[Tensor]) -> Tensor:
     return out
 
 
-def _dot(weights: tuple[Tensor, ...] | list[Tensor], tangents: list[Tensor | None]) -> Tensor | None:
-    terms = [w * t for w, t in zip(weights, tangents) if t is not None]
-    return _total(terms) if terms else None
+def _dot(weights: tuple[Tensor, ...] | list[Tensor], tangents: list[Tensor | None]) -> Tensor:
+    return _total([w * t for w, t in zip(weights, tangents) if t is not None])
 
 
 def _primals(ctx: Any) -> list[Tensor]:
@@ -138,7 +137,7 @@ class _Velocity(torch.autograd.Function):
             count = len(arguments)
             slopes = _slopes(ctx.name, *arguments)
             rows = [slopes[j : j + count] for j in range(0, len(slopes), count)]
-            return tuple(_dot(row, list(tangents)) for row in rows)  # type: ignore[misc]
+            return tuple(_dot(row, list(tangents)) for row in rows)
 
 
 class _Attach(torch.autograd.Function):
@@ -166,7 +165,7 @@ class _Attach(torch.autograd.Function):
         with _set_fwd_grad_enabled(True):
             y, _given, *parameters = _primals(ctx)
             v = velocity(ctx.name, y, *parameters)
-            return _dot([torch.ones_like(y), *v], [dy, *tangents])  # type: ignore[return-value]
+            return _dot([torch.ones_like(y), *v], [dy, *tangents])
 
 
 class _Quantile(torch.autograd.Function):
@@ -199,7 +198,7 @@ class _Quantile(torch.autograd.Function):
             y, eps, *parameters = _primals(ctx)
             weights = list(velocity(ctx.name, y, *parameters))
             first = _spread(ctx.name, y, eps, parameters) if deps is not None else y
-            return _dot([first, *weights], [deps, *tangents])  # type: ignore[return-value]
+            return _dot([first, *weights], [deps, *tangents])
 
 
 def _spread(name: str, y: Tensor, eps: Tensor, parameters: list[Tensor]) -> Tensor:

@@ -116,6 +116,7 @@ def fit(
     Example:
         >>> x = Noise(0).normal((64, 1))
         >>> with torch.random.fork_rng():
+        ...     _ = torch.manual_seed(0)
         ...     module = nn.Linear(1, 1)
         >>> result = fit(module, (x, 3 * x), loss=lambda m, b, n: ((m(b[0]) - b[1]) ** 2).mean(),
         ...              noise=Noise(0), epochs=80, lr=0.1)

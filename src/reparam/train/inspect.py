@@ -3,11 +3,13 @@
 import io
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy
 import torch
 from torch import Tensor
 
+from reparam.check import Report, gradient
 from reparam.data import Dataset, load
 from reparam.data.files import write_bytes
 from reparam.data.pictures import grid, pairs, save_picture
@@ -20,6 +22,7 @@ from reparam.train.folder import RunError, open_run
 from reparam.train.load import load as load_model
 
 BATCH = 1024
+CHECK_BATCH = 32
 
 
 def evaluate_run(run: str, *, data: str, split: str, samples: int, seed: int) -> Evaluation:
@@ -70,6 +73,20 @@ def encode_run(run: str, *, data: str, out: str, overwrite: bool) -> None:
     examples, _ = _examples(run, data, "all", model)
     codes = [model.encode(examples.batch(p)) for p in torch.arange(len(examples)).split(BATCH)]
     write_array(out, torch.cat(codes), "encode")
+
+
+def check_run(run: str, *, seed: int, **options: Any) -> Report:
+    """Check a trained model's own training gradient, on a batch of its training data."""
+    model = load_model(run)
+    examples, _ = _examples(run, "", "train", model)
+    positions = torch.arange(min(CHECK_BATCH, len(examples)))
+    x, rows = examples.batch(positions), examples.numbers(positions)
+    return gradient(
+        lambda noise: model.elbo(x, noise=noise.rows(rows)).loss,
+        dict(model.named_parameters()),
+        noise=Noise(seed).child("check"),
+        **options,
+    )
 
 
 def evaluation_text(result: Evaluation) -> str:

@@ -89,7 +89,9 @@ CENTRAL = (5 / 6, -5 / 21, 5 / 84, -5 / 504, 1 / 1260)
 STEP_SIZE = 0.08
 
 
-def slopes(velocity: Kernel, arguments: list[np.ndarray], which: int, count: int) -> list[np.ndarray]:
+def slopes(
+    velocity: Kernel, arguments: list[np.ndarray], which: int, count: int, step: float = STEP_SIZE
+) -> list[np.ndarray]:
     """Return the derivative of the `count` results of a velocity kernel in arguments[which] (the last one is y).
 
     The velocities are analytic in y and in the logarithm of a parameter, with radii of order one whatever the
@@ -101,16 +103,16 @@ def slopes(velocity: Kernel, arguments: list[np.ndarray], which: int, count: int
     for k, weight in enumerate(CENTRAL, start=1):
         for sign in (1.0, -1.0):
             moved = list(arguments)
-            shift = sign * k * STEP_SIZE
+            shift = sign * k * step
             moved[which] = y + shift if moved[which] is y else moved[which] * np.exp(shift)
             velocity(*moved, *out)
             for total, value in zip(totals, out):
                 total += sign * weight * value
-    scale = STEP_SIZE * (1.0 if arguments[which] is y else arguments[which])
+    scale = step * (1.0 if arguments[which] is y else arguments[which])
     return [total / scale for total in totals]
 
 
-def with_slopes(velocity: Kernel, count: int) -> Kernel:
+def with_slopes(velocity: Kernel, count: int, step: float = STEP_SIZE) -> Kernel:
     """Return a kernel that fills v_1..v_p, then for each v_j its derivatives in y and in every parameter."""
 
     def kernel(*arrays: np.ndarray) -> None:
@@ -118,7 +120,7 @@ def with_slopes(velocity: Kernel, count: int) -> Kernel:
         velocity(*arguments, *outs[:count])
         for which in range(-1, count):
             column = outs[count + which + 1 :: count + 1]
-            for target, value in zip(column, slopes(velocity, arguments, which, count)):
+            for target, value in zip(column, slopes(velocity, arguments, which, count, step)):
                 target[:] = value
 
     return kernel

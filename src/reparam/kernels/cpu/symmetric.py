@@ -16,11 +16,13 @@ from reparam.kernels.cpu.families import BETA_LEAST, BETA_LEVELS, BETA_STEPS, ST
 from reparam.kernels.tables import table
 
 LOG_2 = float(np.log(2.0))
+LARGEST = float(np.finfo(np.float64).max)
+FINE_STEP = 0.03  # on log|t| and log tan(z/2) the velocities vary faster
 
 
 def _half_law(nu: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The Beta law of x = nu/(nu + t^2): a = nu/2, b = 1/2, xi = log(nu/t^2)."""
-    size = np.minimum(np.maximum(np.abs(t), 1e-300), 1e300)
+    size = np.minimum(np.maximum(np.abs(t), 1e-300), LARGEST)
     return 0.5 * nu, np.full_like(nu, 0.5), np.log(nu) - 2.0 * np.log(size)
 
 
@@ -53,9 +55,9 @@ def _student_velocity(digits: str, order: int) -> Any:
 
     def second(nu: np.ndarray, t: np.ndarray, v: np.ndarray, vt: np.ndarray, vnu: np.ndarray) -> None:
         # v = t h(nu, log|t|): v_t = h + dh/dlog|t|, v_nu = t h_nu
-        s = np.log(np.minimum(np.maximum(np.abs(t), 1e-300), 1e300))
+        s = np.log(np.minimum(np.maximum(np.abs(t), 1e-300), LARGEST))
         h = np.empty_like(v)
-        with_slopes(logarithmic, 1)(nu, s, h, vt, vnu)
+        with_slopes(logarithmic, 1, FINE_STEP)(nu, s, h, vt, vnu)
         v[:], vt[:], vnu[:] = t * h, h + vt, t * vnu
 
     return first if order == 1 else second
@@ -133,7 +135,7 @@ def _vonmises_velocity(digits: str, order: int) -> Any:
         # v = h(kappa, s) sin z: v_z = h_s + h cos z, v_kappa = h_kappa sin z
         size = np.minimum(np.maximum(np.abs(z), 1e-100), np.nextafter(np.pi, 0))
         h, sine = np.empty_like(v), np.sin(size) * np.sign(z)
-        with_slopes(logarithmic, 1)(kappa, np.log(np.tan(0.5 * size)), h, vz, vk)
+        with_slopes(logarithmic, 1, FINE_STEP)(kappa, np.log(np.tan(0.5 * size)), h, vz, vk)
         v[:], vz[:], vk[:] = h * sine, vz + h * np.cos(size), vk * sine
 
     return first if order == 1 else second
