@@ -13,19 +13,32 @@ from reparam.distributions.convert import (
     register,
     register_family,
     register_with_logits,
+    register_with_one_of,
 )
+from reparam.distributions.counts import Binomial, Geometric, NegativeBinomial, Poisson
+from reparam.distributions.dirichlet import Dirichlet
+from reparam.distributions.discretized import DiscretizedLogistic
 from reparam.distributions.gamma import Chi2, ExpGamma, Gamma, InverseGamma
 from reparam.distributions.interval import ContinuousBernoulli, Kumaraswamy, Uniform
 from reparam.distributions.location_scale import Cauchy, Gumbel, Laplace, Logistic
+from reparam.distributions.multivariate_normal import MATRICES as _MATRICES
+from reparam.distributions.multivariate_normal import (
+    LogisticNormal,
+    LowRankMultivariateNormal,
+    MultivariateNormal,
+)
 from reparam.distributions.normal import LogNormal, Normal
 from reparam.distributions.pareto import GeneralizedPareto, Pareto
 from reparam.distributions.positive import Exponential, HalfCauchy, HalfNormal, Weibull
 from reparam.distributions.relaxed import RelaxedBernoulli, RelaxedOneHotCategorical
+from reparam.distributions.spherical import PowerSpherical, VonMisesFisher
 from reparam.distributions.student import StudentT
 from reparam.distributions.truncated import Truncated
 from reparam.distributions.truncated_normal import TruncatedNormal
 from reparam.distributions.von_mises import VonMises
+from reparam.distributions.wishart import LKJCholesky, Wishart
 from reparam.distributions.wrappers import Independent, TransformedDistribution
+from reparam.distributions.zero_inflated import ZeroInflated
 
 for _ours in (
     Beta,
@@ -50,10 +63,18 @@ for _ours in (
     Weibull,
 ):
     register_family(getattr(_torch.distributions, _ours.__name__), _ours)
-register_with_logits(_torch.distributions.Bernoulli, Bernoulli)
-register_with_logits(_torch.distributions.ContinuousBernoulli, ContinuousBernoulli)
-
-register_with_logits(_torch.distributions.Categorical, Categorical)
+for _vector in (Dirichlet, LogisticNormal, LowRankMultivariateNormal):
+    register_family(getattr(_torch.distributions, _vector.__name__), _vector)
+register_with_one_of(_torch.distributions.MultivariateNormal, MultivariateNormal, _MATRICES)
+register_with_one_of(_torch.distributions.Wishart, Wishart, _MATRICES)
+register(
+    _torch.distributions.LKJCholesky,
+    lambda q: LKJCholesky(q.dim, q.concentration, validate_args=q._validate_args),
+)
+register_family(_torch.distributions.Poisson, Poisson)
+register_with_one_of(_torch.distributions.Geometric, Geometric, ("probs", "logits"))
+for _weighted in (Bernoulli, Binomial, Categorical, ContinuousBernoulli, NegativeBinomial):
+    register_with_logits(getattr(_torch.distributions, _weighted.__name__), _weighted)
 register(
     _torch.distributions.OneHotCategorical,
     lambda q: OneHotCategorical(
@@ -81,28 +102,39 @@ register(
 __all__ = [
     "Bernoulli",
     "Beta",
+    "Binomial",
     "Categorical",
     "Cauchy",
     "Chi2",
     "ContinuousBernoulli",
+    "Dirichlet",
+    "DiscretizedLogistic",
     "Distribution",
     "ExpGamma",
     "Exponential",
     "FisherSnedecor",
     "Gamma",
     "GeneralizedPareto",
+    "Geometric",
     "Gumbel",
     "HalfCauchy",
     "HalfNormal",
     "Independent",
     "InverseGamma",
     "Kumaraswamy",
+    "LKJCholesky",
     "Laplace",
     "LogNormal",
     "Logistic",
+    "LogisticNormal",
+    "LowRankMultivariateNormal",
+    "MultivariateNormal",
+    "NegativeBinomial",
     "Normal",
     "OneHotCategorical",
     "Pareto",
+    "Poisson",
+    "PowerSpherical",
     "RelaxedBernoulli",
     "RelaxedOneHotCategorical",
     "StudentT",
@@ -111,7 +143,10 @@ __all__ = [
     "TruncatedNormal",
     "Uniform",
     "VonMises",
+    "VonMisesFisher",
     "Weibull",
+    "Wishart",
+    "ZeroInflated",
     "convert",
     "detach",
     "draw",

@@ -41,6 +41,17 @@ def register_with_logits(family: type, ours: type[Distribution]) -> None:
     register(family, conversion)
 
 
+def register_with_one_of(family: type, ours: type[Distribution], names: tuple[str, ...]) -> None:
+    """Register a torch family that was given exactly one of several parameters: the first one that it holds."""
+
+    def conversion(q: Any) -> Distribution:
+        name = next(key for key in q.__dict__ if key in names)
+        others = {key: getattr(q, key) for key in q.arg_constraints if key not in names}
+        return ours(**others, **{name: getattr(q, name)}, validate_args=q._validate_args)
+
+    register(family, conversion)
+
+
 def convert(q: Torch) -> Distribution:
     """Return the same law, parameters and graph as one of our distributions; ours come back as they are.
 

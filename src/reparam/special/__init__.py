@@ -16,14 +16,17 @@ from reparam.special.densities import (
 from reparam.special.implicit import Family, attach, quantile, register, tails, velocity
 from reparam.special.incomplete import betainc, betaincinv, gammainc, gammaincc, gammainccinv, gammaincinv
 from reparam.special.normal import log_ndtr, ndtr, ndtri, ndtri_exp
+from reparam.special.spherical import sphere_log_density
 
 GAMMA = register(Family("gamma", gamma_log_density))
 BETA = register(Family("beta", beta_log_density))
 STUDENT = register(Family("student", student_log_density))
 VONMISES = register(Family("vonmises", vonmises_log_density))
+FISHER = register(Family("fisher", sphere_log_density))
 
 __all__ = [
     "BETA",
+    "FISHER",
     "GAMMA",
     "STUDENT",
     "VONMISES",

@@ -10,10 +10,14 @@ Every function broadcasts its tensors, computes in double, and rounds once to th
     beta_quantile(a, b, eps)            xi = logit x with I_x(a, b) = Phi(eps)
     student_velocity, _tails, _quantile    (df, t or eps): t itself
     vonmises_velocity, _tails, _quantile   (kappa, z or eps): z in (-pi, pi)
+    fisher_velocity, _tails, _quantile     (d, kappa, xi or eps): xi = atanh(mu.x) on the sphere of R^d
+    poisson_quantile(rate, eps), binomial_quantile(n, logit p, eps), negative_binomial_quantile(r, logit p, eps)
+                                           smallest count k with F(k) >= Phi(eps)
 
 Order 2 of a velocity returns v_1..v_p, then for each v_j its derivatives in y and in every parameter.
 """
 
+from reparam.kernels.cpu.counts import binomial_quantile, negative_binomial_quantile, poisson_quantile
 from reparam.kernels.cpu.elementwise import elementwise
 from reparam.kernels.cpu.families import (
     beta_quantile,
@@ -23,6 +27,7 @@ from reparam.kernels.cpu.families import (
     gamma_tails,
     gamma_velocity,
 )
+from reparam.kernels.cpu.spherical import fisher_quantile, fisher_tails, fisher_velocity
 from reparam.kernels.cpu.symmetric import (
     student_quantile,
     student_tails,
@@ -36,10 +41,16 @@ __all__ = [
     "beta_quantile",
     "beta_tails",
     "beta_velocity",
+    "binomial_quantile",
     "elementwise",
+    "fisher_quantile",
+    "fisher_tails",
+    "fisher_velocity",
     "gamma_quantile",
     "gamma_tails",
     "gamma_velocity",
+    "negative_binomial_quantile",
+    "poisson_quantile",
     "student_quantile",
     "student_tails",
     "student_velocity",

@@ -1,0 +1,143 @@
+"""The logistic law rounded to a grid: the likelihood of numbers stored on a few bits."""
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.distributions import constraints
+from torch.nn.functional import logsigmoid
+
+from reparam.distributions.base import Distribution
+from reparam.noise import NoiseSpec
+
+
+class _Grid(constraints.Constraint):
+    """The numbers low, low + w, .., high, up to one part in 10^4 of w."""
+
+    is_discrete = True
+
+    def __init__(self, low: float, high: float, bins: int) -> None:
+        self.low, self.width, self.bins = low, (high - low) / (bins - 1), bins
+        super().__init__()
+
+    def check(self, value: Tensor) -> Tensor:
+        """Return whether each number is of the grid."""
+        place = (value.double() - self.low) / self.width
+        near = (place - place.round()).abs() < 1e-4
+        return near & (place.round() >= 0) & (place.round() < self.bins)
+
+
+class DiscretizedLogistic(Distribution):
+    """Logistic law rounded to the nearest of `bins` equally spaced numbers from low to high; the ends take the tails.
+
+        w = (high - low)/(bins - 1),   a = (x - w/2 - loc)/scale,   b = (x + w/2 - loc)/scale
+        log P(x)    = log(sigmoid(b) - sigmoid(a)) = log sigmoid(b) + log sigmoid(-a) + log(1 - e^(-w/scale))
+        log P(low)  = log sigmoid(b),   log P(high) = log sigmoid(-a)
+
+    The product form keeps its digits and its gradients however far x lies from loc.
+
+    Args:
+        loc: real.
+        scale: of the logistic law, > 0, in the unit of x (its standard deviation is 1.81 scale).
+        low, high: the smallest and the largest number, low < high.
+        bins: how many numbers, >= 2; 8-bit pictures have low = 0, high = 255, bins = 256.
+
+    Shape: loc and scale broadcast to the batch shape; scalar events.
+
+    Gradient: rule "none" for draws. `log_prob` is differentiable in loc and scale everywhere, second order too.
+
+    Raises:
+        ValueError: for a grid that is none.
+
+    Source: salimans2017.
+
+    Example:
+        >>> q = DiscretizedLogistic(torch.tensor(0.0), torch.tensor(1.0), 0.0, 255.0, 256)
+        >>> q.log_prob(torch.tensor(255.0))
+        tensor(-254.5000)
+    """
+
+    rule = "none"
+    base_law = "logistic"
+    has_enumerate_support = True
+    arg_constraints: ClassVar[dict] = {"loc": constraints.real, "scale": constraints.positive}
+
+    def __init__(
+        self,
+        loc: Tensor | float,
+        scale: Tensor | float,
+        low: float,
+        high: float,
+        bins: int,
+        validate_args: bool | None = None,
+    ) -> None:
+        if isinstance(bins, bool) or not isinstance(bins, int) or bins < 2:
+            raise ValueError(f"DiscretizedLogistic: bins must be an int of 2 or more; got {bins!r}")
+        if not low < high:
+            raise ValueError(f"DiscretizedLogistic: low must be below high; got {low} and {high}; swap them")
+        self.loc, self.scale = torch.distributions.utils.broadcast_all(loc, scale)
+        self.low, self.high, self.bins = float(low), float(high), bins
+        super().__init__(self.loc.shape, validate_args=validate_args)
+
+    @property
+    def support(self) -> Any:
+        """The grid."""
+        return _Grid(self.low, self.high, self.bins)
+
+    @property
+    def width(self) -> float:
+        """The distance w of two neighbours."""
+        return (self.high - self.low) / (self.bins - 1)
+
+    def noise_spec(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> NoiseSpec:
+        """Return logistic noise, one number per draw."""
+        shape = tuple(self._extended_shape(torch.Size(sample_shape)))
+        return NoiseSpec("logistic", shape, len(sample_shape), self.loc.dtype, self.loc.device)
+
+    def push(self, eps: Tensor) -> Tensor:
+        """Return the number of the grid that is nearest to loc + scale eps."""
+        place = torch.round((self.loc + self.scale * eps - self.low) / self.width)
+        return (self.low + self.width * place.clamp(0, self.bins - 1)).to(eps.dtype)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return log P(x) in nats."""
+        if self._validate_args:
+            self._validate_sample(value)
+        w = self.width
+        below = logsigmoid((value + w / 2 - self.loc) / self.scale)
+        above = logsigmoid(-(value - w / 2 - self.loc) / self.scale)
+        inside = below + above + torch.log(-torch.expm1(-w / self.scale))
+        first, last = value < self.low + w / 2, value > self.high - w / 2
+        return torch.where(first, below, torch.where(last, above, inside))
+
+    def cdf(self, value: Tensor) -> Tensor:
+        """Return P(x <= value)."""
+        place = torch.floor((value - self.low) / self.width + 1e-4)
+        edge = self.low + self.width * (place + 0.5)
+        inside = torch.sigmoid((edge - self.loc) / self.scale)
+        return torch.where(place < 0, 0.0, torch.where(place >= self.bins - 1, 1.0, inside))
+
+    def enumerate_support(self, expand: bool = True) -> Tensor:
+        """Return the grid, of shape (bins, *B), or (bins, 1, ..) without `expand`."""
+        steps = torch.arange(self.bins, dtype=self.loc.dtype, device=self.loc.device)
+        grid = (self.low + self.width * steps).reshape(-1, *(1,) * len(self.batch_shape))
+        return grid.expand(-1, *self.batch_shape) if expand else grid
+
+    @property
+    def mean(self) -> Tensor:
+        """The sum of x P(x) over the grid."""
+        x = self.enumerate_support(expand=False)
+        return (x * torch.exp(self.log_prob(x))).sum(0)
+
+    @property
+    def variance(self) -> Tensor:
+        """The sum of (x - mean)^2 P(x) over the grid."""
+        x = self.enumerate_support(expand=False)
+        return ((x - self.mean) ** 2 * torch.exp(self.log_prob(x))).sum(0)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> "DiscretizedLogistic":
+        """Return the distribution with a larger batch shape."""
+        loc, scale = self.loc.expand(batch_shape), self.scale.expand(batch_shape)
+        grown = DiscretizedLogistic(loc, scale, self.low, self.high, self.bins, validate_args=False)
+        grown._validate_args = self._validate_args
+        return grown
