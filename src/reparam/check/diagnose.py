@@ -1,9 +1,9 @@
 """Name the likely cause of a bias, from what single draws say.
 
 At a very small step a smooth loss shows its own derivative at each draw, and a loss with jumps shows it at all
-draws but the few that jump. So a gradient that agrees with the small-step slope at most draws, and is yet wrong in the mean,
-misses the jumps; a gradient that is zero is cut off; one that is the slope times a constant has a wrong weight; and
-so on, in the order of `CAUSES`.
+draws but the few that jump. So a gradient that agrees with the small-step slope at most draws, and is yet wrong in
+the mean, misses the jumps; a gradient that is zero is cut off; one that is the slope times a constant has a wrong
+weight; and so on, in the order of `_name`.
 """
 
 import math
@@ -78,10 +78,10 @@ def _name(
     if not e.g.any():
         return "detached"
     if e.agreement > 0.6:
-        return "relaxation" if referenced and e.flat < 0.5 and not _jumps(runner, probe) else "jump"
+        return "relaxation" if referenced and e.flat < 0.5 and not _jumps(runner, probe, e.slope) else "jump"
     if np.any(e.repeated != e.g) and np.allclose(e.again, e.value):
         return "state"
-    if any(abs(factor - k) < min(3 * error, 0.1) for k in range(2, 9)):
+    if error < 0.05 and any(abs(factor - k) < min(3 * error + 0.002, 0.05) for k in range(2, 9)):
         return "weight"
     if e.flat > 0.5:
         if any(abs(factor - (1 - 1 / s)) < min(3 * error, 0.05) for s in range(2, 9)):
@@ -102,7 +102,10 @@ def _name(
 
 def _evidence(runner: Runner, probe: Probe) -> Evidence:
     """Take single draws at the smallest step whose rounding error is still small against the gradient."""
-    values, agains, g, repeated = [], [], [], []
+    values: list[float] = []
+    agains: list[float] = []
+    g: list[float] = []
+    repeated: list[float] = []
     for k in range(DRAWS):
         for value_list, g_list in ((values, g), (agains, repeated)):
             value, gradient = runner.gradient(k)
@@ -129,13 +132,12 @@ def _free_step(runner: Runner, probe: Probe) -> float:
     return max(1e-2 * float(base.square().mean().sqrt()), 1e-3) / float(probe.v.abs().max())
 
 
-def _jumps(runner: Runner, probe: Probe) -> bool:
-    """Say whether the value jumps at a large step where it is smooth at a small one."""
+def _jumps(runner: Runner, probe: Probe, slope: np.ndarray) -> bool:
+    """Say whether single draws have another slope at a large step than at a very small one."""
     objective = Objective(runner, runner.loss)
     h = probe.h if probe.objective is not None else _free_step(runner, probe)
-    wide = [objective.difference(k, probe.block, probe.v, h) for k in range(DRAWS)]
-    rough = [abs(d.truncation) > 0.2 * abs(d.first) for d in wide if math.isfinite(d.slope)]
-    return bool(rough) and float(np.mean(rough)) > 0.02
+    wide = np.array([objective.difference(k, probe.block, probe.v, h).slope for k in range(DRAWS)])
+    return float(np.mean(np.abs(wide - slope) > 0.02 * np.abs(slope))) > 0.2
 
 
 def _factor_error(probe: Probe) -> float:
