@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 DEVSTAMP := $(VENV)/.installed-dev
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint stats clean
+.PHONY: demo test lint stats compare clean
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("reparam needs Python 3.11 or newer; got %d.%d. Set PYTHON=python3.12 (or newer)." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
@@ -35,6 +35,9 @@ test: lint
 
 stats: $(DEVSTAMP)
 	$(BIN)/python -m pytest -n 2 -m stats
+
+compare: $(DEVSTAMP)
+	PYTHONPATH=src:tests $(BIN)/python benchmarks/compare_torch.py
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

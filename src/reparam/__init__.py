@@ -11,9 +11,9 @@ from reparam._version import __version__
 if TYPE_CHECKING:
     from reparam import check, data, distributions, estimators, layers
     from reparam.distributions import detach, draw
-    from reparam.estimators import expect
+    from reparam.estimators import expect, program
     from reparam.noise import Noise, NoiseSpec
-    from reparam.objectives import elbo, iwae
+    from reparam.objectives import elbo, iwae, kl_estimate, renyi, vimco
     from reparam.train.fit import fit
     from reparam.train.load import load
 
@@ -31,8 +31,12 @@ PUBLIC = {
     "expect": "estimators",
     "fit": "train.fit",
     "iwae": "objectives",
+    "kl_estimate": "objectives",
     "layers": "layers",
     "load": "train.load",
+    "program": "estimators",
+    "renyi": "objectives",
+    "vimco": "objectives",
 }
 
 __all__ = ["__version__", *PUBLIC]

@@ -267,7 +267,7 @@ class Noise:
                 "draw float32 and round"
             )
         if self.index is not None:
-            _check_rows(law, shape, sample_ndim, self.index)
+            check_rows(law, shape, sample_ndim, self.index)
         device = device if isinstance(device, torch.device) else torch.device(device)
         return select.draw(law, self._path_key(), self.step, self.index, shape, sample_ndim, dtype, device)
 
@@ -342,7 +342,7 @@ def _check_integer(who: str, what: str, value: object) -> None:
         raise ValueError(f"{who}: {what} must be in [0, 2^64); got {value}")
 
 
-def _check_rows(law: str, shape: tuple[int, ...], sample_ndim: int, index: Tensor) -> None:
+def check_rows(law: str, shape: tuple[int, ...], sample_ndim: int, index: Tensor) -> None:
     if index.ndim == 0:
         return
     if len(shape) <= sample_ndim:

@@ -94,7 +94,7 @@ def normal_errors(word):
 def test_float32_normals_are_within_2_ulp_and_odd():
     step = 2**32 // 200_003
     near = np.arange(2**12)
-    for word in (np.arange(0, 2**32, step), near, 2**31 - 2**11 + near, 2**32 - 1 - near, 97_918_356 + near):
+    for word in (np.arange(0, 2**32, step), near, 2**31 - 2**11 + near, 2**32 - 1 - near, 102_004_000 + near):
         errors, made = normal_errors(word)
         assert errors.max() <= 2.0
         assert np.array_equal(made, -normal_errors(2**32 - 1 - word)[1])
@@ -103,7 +103,7 @@ def test_float32_normals_are_within_2_ulp_and_odd():
 @pytest.mark.stats
 @pytest.mark.timeout(1800)
 def test_every_float32_normal_is_within_2_ulp():
-    """All 2^32 words, once: the largest error is 1.81 ulp."""
+    """All 2^32 words, once: the largest error is below 2 ulp."""
     worst = 0.0
     for start in range(0, 2**31, 1 << 24):  # the other half is the mirror image, exactly
         errors, made = normal_errors(np.arange(start, start + (1 << 24), dtype=np.uint64))

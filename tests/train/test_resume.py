@@ -138,7 +138,10 @@ def test_the_data_must_not_change(tmp_path, capsys):
 
     file = tmp_path / "x.npy"
     numpy.save(file, rp.Noise(0).normal((50, 3)).numpy())
-    assert main(["train", "--data", str(file), *COMMON[2:], "--epochs", "1", "--out", str(tmp_path / "run")]) == 0
+    assert (
+        main(["train", "--data", str(file), *COMMON[2:], "--epochs", "1", "--out", str(tmp_path / "run")])
+        == 0
+    )
     numpy.save(file, rp.Noise(1).normal((50, 3)).numpy())
     capsys.readouterr()
     assert main(["train", "--resume", str(tmp_path / "run"), "--epochs", "2"]) == 2

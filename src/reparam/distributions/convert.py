@@ -20,6 +20,27 @@ def register(family: type, conversion: Callable[[Any], Distribution]) -> None:
     CONVERSIONS[family] = conversion
 
 
+def register_family(family: type, ours: type[Distribution]) -> None:
+    """Register a torch family whose constructor takes the parameters by the names of its attributes."""
+
+    def conversion(q: Any) -> Distribution:
+        given = {name: getattr(q, name) for name in q.arg_constraints}
+        return ours(**given, validate_args=q._validate_args)
+
+    register(family, conversion)
+
+
+def register_with_logits(family: type, ours: type[Distribution]) -> None:
+    """Register a torch family that was given either probs or logits, and keep the one that was given."""
+
+    def conversion(q: Any) -> Distribution:
+        name = "probs" if q.__dict__.get("probs") is q._param else "logits"
+        others = {key: getattr(q, key) for key in q.arg_constraints if key not in ("probs", "logits")}
+        return ours(**others, **{name: q._param}, validate_args=q._validate_args)
+
+    register(family, conversion)
+
+
 def convert(q: Torch) -> Distribution:
     """Return the same law, parameters and graph as one of our distributions; ours come back as they are.
 
@@ -68,12 +89,16 @@ def detach(q: AnyDistribution) -> AnyDistribution:
     """
     if not isinstance(q, Torch):
         raise TypeError(f"detach: q must be a torch distribution; got {type(q).__name__}")
-    return _detached(q)
+    return _detached(q, {})
 
 
-def _detached(value: Any) -> Any:
+def _detached(value: Any, seen: dict[int, Any]) -> Any:
+    """Return a copy without a graph; what was one tensor under two names stays one tensor."""
+    if id(value) in seen:
+        return seen[id(value)]
     if isinstance(value, Tensor):
-        return value.detach()
+        seen[id(value)] = value.detach()
+        return seen[id(value)]
     if isinstance(value, torch.nn.Module):
         raise TypeError(
             f"detach: parameters must be tensors, distributions or transforms; got the module "
@@ -81,8 +106,8 @@ def _detached(value: Any) -> Any:
         )
     if isinstance(value, Torch | torch.distributions.Transform):
         twin = copy.copy(value)
-        twin.__dict__.update({name: _detached(part) for name, part in twin.__dict__.items()})
+        twin.__dict__.update({name: _detached(part, seen) for name, part in twin.__dict__.items()})
         return twin
     if isinstance(value, list | tuple) and not isinstance(value, torch.Size):
-        return type(value)(_detached(part) for part in value)
+        return type(value)(_detached(part, seen) for part in value)
     return value

@@ -55,3 +55,14 @@ def check_samples(who: str, samples: object, least: int = 1) -> None:
     """Raise unless samples is an int >= least."""
     if isinstance(samples, bool) or not isinstance(samples, int) or samples < least:
         raise ValueError(f"{who}: samples must be an int >= {least}; got {samples!r}")
+
+
+def refuse_scheme(estimator: object, noise: Noise) -> None:
+    """Raise if the noise ties samples to each other, for an estimator that needs them independent."""
+    scheme = getattr(noise, "scheme", None)
+    if scheme not in (None, "independent"):
+        who = estimator if isinstance(estimator, str) else type(estimator).__name__
+        raise ValueError(
+            f"{who}: samples must be independent of each other; got noise of the scheme "
+            f"{scheme!r}; use plain noise, or ScoreFunction"
+        )

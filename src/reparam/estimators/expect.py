@@ -7,6 +7,7 @@ from torch import Tensor
 
 from reparam.distributions import Distribution, convert
 from reparam.estimators.base import Estimator, check_samples
+from reparam.estimators.leave_one_out import LeaveOneOut
 from reparam.estimators.pathwise import Pathwise
 from reparam.noise import Noise, given
 
@@ -27,7 +28,7 @@ def expect(
         samples: S.
         noise: the address of the draws; fresh noise when None.
         estimator: of `reparam.estimators`; None chooses by the rule of q: Pathwise for "explicit", "implicit"
-            and "relaxed".
+            and "relaxed"; LeaveOneOut for "none", which needs samples >= 2.
 
     Shape: the result has the batch shape of q, (*B).
 
@@ -47,15 +48,18 @@ def expect(
     """
     check_samples("expect", samples)
     q = convert(q)
-    chosen = default_estimator(q) if estimator is None else estimator
+    chosen = default_estimator(q, samples) if estimator is None else estimator
     return chosen(f, q, samples, given(noise, "expect"))
 
 
-def default_estimator(q: Distribution) -> Estimator:
+def default_estimator(q: Distribution, samples: int) -> Estimator:
     """Return the estimator that the rule of q allows without a choice."""
-    if q.rule == "none":
-        raise TypeError(
-            f"expect: draws of {type(q).__name__} have no derivative, so an estimator must be chosen; "
-            "got estimator=None; pass one of reparam.estimators"
+    if q.rule != "none":
+        return Pathwise()
+    if samples < 2:
+        raise ValueError(
+            f"expect: samples must be >= 2 for {type(q).__name__}, whose draws have no derivative, so that "
+            "estimator=None means LeaveOneOut; got samples=1; draw more, or pass an estimator that takes one, "
+            "such as ScoreFunction, REBAR or Enumerate"
         )
-    return Pathwise()
+    return LeaveOneOut()

@@ -21,13 +21,12 @@ def describe() -> str:
     return "numba"
 
 
-def plain(*values: object) -> bool:
-    """Return whether nothing but eager torch would see a call with these values."""
-    return (
-        not torch.compiler.is_compiling()
-        and torch._C._functorch.peek_interpreter_stack() is None
-        and torch._C._len_torch_dispatch_stack() == 0
-        and all(not isinstance(value, Tensor) or type(value) is Tensor for value in values)
+def plain() -> bool:
+    """Return whether nothing but eager torch would see a call."""
+    return not (
+        torch.compiler.is_compiling()
+        or torch._C._are_functorch_transforms_active()
+        or torch._C._len_torch_dispatch_stack()
     )
 
 
@@ -42,9 +41,9 @@ def draw(
     device: torch.device,
 ) -> Tensor:
     """Return numbers of one law at an address: `reference.draw`, with ints or 0-d int64 tensors as key and step."""
-    if device.type == "cpu" and plain(key, step, index):
+    if device.type == "cpu" and plain():
         rows = None if index is None else index.numpy()
-        return draw_at(law, _signed(key), _signed(step), rows, shape, sample_ndim, dtype)
+        return draw_at(law, signed(key), signed(step), rows, shape, sample_ndim, dtype)
     key, step = _tensor(key, device), _tensor(step, device)
     index = None if index is None else index.to(device)
     if index is None or index.ndim == 0 or sample_ndim == 0:
@@ -70,7 +69,8 @@ def _tensor(value: int | Tensor, device: torch.device) -> Tensor:
     return value.to(device) if isinstance(value, Tensor) else int64(value, device)
 
 
-def _signed(value: int | Tensor) -> int:
+def signed(value: int | Tensor) -> int:
+    """Return a 64-bit pattern as a signed int."""
     if isinstance(value, Tensor):
         return int(value.item())
     return value - (1 << 64) if value >> 63 else value

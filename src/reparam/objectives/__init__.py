@@ -2,6 +2,9 @@
 
 from reparam.objectives.elbo import elbo
 from reparam.objectives.iwae import iwae
+from reparam.objectives.kl_estimate import kl_estimate
+from reparam.objectives.renyi import renyi
 from reparam.objectives.terms import Terms
+from reparam.objectives.vimco import vimco
 
-__all__ = ["Terms", "elbo", "iwae"]
+__all__ = ["Terms", "elbo", "iwae", "kl_estimate", "renyi", "vimco"]

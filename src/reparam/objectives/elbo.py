@@ -1,5 +1,6 @@
 """The evidence lower bound, ELBO(x) = E_q[log p(x|z)] - KL(q(z|x) || p(z)) = E_q[log p(x,z) - log q(z|x)]."""
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -69,16 +70,21 @@ def elbo(
         bound = (evaluate(log_density, z, q) - log_q(q, z, gradient)).mean(0)
         return Terms(bound=bound, objective=bound)
     reconstruction = evaluate(log_density, z, q).mean(0)
+    error = None
     if kl == "analytic":
         divergence = analytic_kl(q, prior)
     else:
-        divergence = (log_q(q, z, gradient) - prior.log_prob(z)).mean(0)
+        draws = log_q(q, z, gradient) - prior.log_prob(z)
+        divergence = draws.mean(0)
+        if samples > 1:
+            error = draws.detach().std(0) / math.sqrt(samples)
     pressed = torch.clamp(divergence, min=free_bits) if free_bits else divergence
     return Terms(
         bound=reconstruction - divergence,
         objective=reconstruction - beta * pressed,
         reconstruction=reconstruction,
         kl=divergence,
+        kl_standard_error=error,
     )
 
 

@@ -57,6 +57,9 @@ class TrainConfig:
     checkpoint_seconds: float = setting(
         5.0, "Least time between checkpoints, which never changes the result."
     )
+    threads: int = setting(
+        0, "Threads of torch; 0 is torch's own choice. Small models on a busy machine want 1."
+    )
     size: int = setting(
         0, "Side in pixels that pictures are brought to; 0 keeps them, or 32 for mixed sizes."
     )
@@ -66,7 +69,7 @@ class TrainConfig:
         for name in ("epochs", "batch_size", "latent"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"train: {dashed(name)} must be 1 or more; got {getattr(self, name)}")
-        for name in ("beta", "free_bits", "grad_clip", "size", "checkpoint_seconds"):
+        for name in ("beta", "free_bits", "grad_clip", "size", "threads", "checkpoint_seconds"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ConfigError(f"train: {dashed(name)} must be 0 or more; got {getattr(self, name)}")
         if not 0 < self.lr < float("inf"):

@@ -1,12 +1,15 @@
 """What a trained run can show: evaluation, samples, reconstructions, codes."""
 
 import io
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy
 import torch
 from torch import Tensor
 
+from reparam.check import Report, gradient
 from reparam.data import Dataset, load
 from reparam.data.files import write_bytes
 from reparam.data.pictures import grid, pairs, save_picture
@@ -19,6 +22,7 @@ from reparam.train.folder import RunError, open_run
 from reparam.train.load import load as load_model
 
 BATCH = 1024
+CHECK_BATCH = 32
 
 
 def evaluate_run(run: str, *, data: str, split: str, samples: int, seed: int) -> Evaluation:
@@ -42,6 +46,7 @@ def sample_run(run: str, *, n: int, seed: int, out: str, draw: bool, label: str,
         return
     _need_pictures(model, "sample", "an .npy file")
     save_picture(grid(x.float().clamp(0, 1)), out, who="sample")
+    wrote(out)
 
 
 def reconstruct_run(run: str, *, out: str, n: int, data: str, split: str, overwrite: bool) -> None:
@@ -58,6 +63,7 @@ def reconstruct_run(run: str, *, out: str, n: int, data: str, split: str, overwr
         return
     _need_pictures(model, "reconstruct", "an .npy file")
     save_picture(pairs(x.float(), shown.float().clamp(0, 1)), out, who="reconstruct")
+    wrote(out)
 
 
 def encode_run(run: str, *, data: str, out: str, overwrite: bool) -> None:
@@ -67,6 +73,20 @@ def encode_run(run: str, *, data: str, out: str, overwrite: bool) -> None:
     examples, _ = _examples(run, data, "all", model)
     codes = [model.encode(examples.batch(p)) for p in torch.arange(len(examples)).split(BATCH)]
     write_array(out, torch.cat(codes), "encode")
+
+
+def check_run(run: str, *, seed: int, **options: Any) -> Report:
+    """Check a trained model's own training gradient, on a batch of its training data."""
+    model = load_model(run)
+    examples, _ = _examples(run, "", "train", model)
+    positions = torch.arange(min(CHECK_BATCH, len(examples)))
+    x, rows = examples.batch(positions), examples.numbers(positions)
+    return gradient(
+        lambda noise: model.elbo(x, noise=noise.rows(rows)).loss,
+        dict(model.named_parameters()),
+        noise=Noise(seed).child("check"),
+        **options,
+    )
 
 
 def evaluation_text(result: Evaluation) -> str:
@@ -118,6 +138,12 @@ def write_array(out: str, array: Tensor, who: str) -> None:
     buffer = io.BytesIO()
     numpy.save(buffer, array.detach().cpu().numpy(), allow_pickle=False)
     write_bytes(out, buffer.getvalue(), who=who)
+    wrote(out)
+
+
+def wrote(out: str) -> None:
+    """Say on stderr which file was written."""
+    print(f"wrote {out}", file=sys.stderr)
 
 
 def _examples(run: str, data: str, split: str, model: VAE) -> tuple[DatasetExamples, str]:

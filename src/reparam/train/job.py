@@ -1,7 +1,8 @@
 """What `reparam train` does: data, model, loop, pictures, report."""
 
+import contextlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -160,12 +161,24 @@ def train(config: TrainConfig, out: str, *, overwrite: bool = False, quiet: bool
     """Train a model into a new run folder."""
     check_free(Path(out), overwrite=overwrite)
     ready = prepare(config)
-    loop = make_loop(ready, None, quiet)
-    run = create(out, record(ready), overwrite=overwrite)
-    loop.folder = run.path
-    say(ready.notes, quiet)
-    finish(run, ready, loop, loop.run(), quiet)
+    with thread_count(config.threads):
+        loop = make_loop(ready, None, quiet)
+        run = create(out, record(ready), overwrite=overwrite)
+        loop.folder = run.path
+        say(ready.notes, quiet)
+        finish(run, ready, loop, loop.run(), quiet)
     return run
+
+
+@contextlib.contextmanager
+def thread_count(threads: int) -> Iterator[None]:
+    """Run a block under a number of torch's threads; 0 leaves it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def resume(path: str, changes: Mapping[str, Any], *, quiet: bool = False) -> RunFolder:
@@ -180,17 +193,18 @@ def resume(path: str, changes: Mapping[str, Any], *, quiet: bool = False) -> Run
     ready = prepare(config)
     if ready.dataset.fingerprint != run.record["data"]["fingerprint"]:
         raise RunError(f"resume: the data of {path} must be as they were; {config.data} changed; train anew")
-    warn_environment(run)
-    loop = make_loop(ready, run.path, quiet)
-    loop.resume()
-    if loop.progress.step >= loop.total and loop.progress.finished:
-        say([f"{path} is finished: nothing to do (more epochs: --epochs {config.epochs * 2})"], quiet)
-        return run
-    if config != before:
-        run = replace(run, record={**run.record, "config": config.as_dict()})
-        write_json(run.file("config.json"), run.record, who="resume")
-    loop.progress.finished = False
-    finish(run, ready, loop, loop.run(), quiet)
+    with thread_count(config.threads):
+        warn_environment(run)
+        loop = make_loop(ready, run.path, quiet)
+        loop.resume()
+        if loop.progress.step >= loop.total and loop.progress.finished:
+            say([f"{path} is finished: nothing to do (more epochs: --epochs {config.epochs * 2})"], quiet)
+            return run
+        if config != before:
+            run = replace(run, record={**run.record, "config": config.as_dict()})
+            write_json(run.file("config.json"), run.record, who="resume")
+        loop.progress.finished = False
+        finish(run, ready, loop, loop.run(), quiet)
     return run
 
 

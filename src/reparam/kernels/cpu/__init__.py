@@ -1,1 +1,49 @@
-"""Numba kernels: fast versions of `kernels.reference`, same names and signatures, tested against it."""
+"""Numba kernels: fast versions of `kernels.reference`, same names and signatures, tested against it.
+
+Every function broadcasts its tensors, computes in double, and rounds once to the promoted dtype.
+
+    gamma_velocity(alpha, y, order=1)   y = log z: (dy/dalpha,) at fixed noise
+    gamma_tails(alpha, y)               (log P(alpha, z), log Q(alpha, z))
+    gamma_quantile(alpha, eps)          y = log z with P(alpha, z) = Phi(eps)
+    beta_velocity(a, b, xi, order=1)    xi = logit x: (dxi/da, dxi/db)
+    beta_tails(a, b, xi)                (log I_x(a, b), log(1 - I_x(a, b)))
+    beta_quantile(a, b, eps)            xi = logit x with I_x(a, b) = Phi(eps)
+    student_velocity, _tails, _quantile    (df, t or eps): t itself
+    vonmises_velocity, _tails, _quantile   (kappa, z or eps): z in (-pi, pi)
+
+Order 2 of a velocity returns v_1..v_p, then for each v_j its derivatives in y and in every parameter.
+"""
+
+from reparam.kernels.cpu.elementwise import elementwise
+from reparam.kernels.cpu.families import (
+    beta_quantile,
+    beta_tails,
+    beta_velocity,
+    gamma_quantile,
+    gamma_tails,
+    gamma_velocity,
+)
+from reparam.kernels.cpu.symmetric import (
+    student_quantile,
+    student_tails,
+    student_velocity,
+    vonmises_quantile,
+    vonmises_tails,
+    vonmises_velocity,
+)
+
+__all__ = [
+    "beta_quantile",
+    "beta_tails",
+    "beta_velocity",
+    "elementwise",
+    "gamma_quantile",
+    "gamma_tails",
+    "gamma_velocity",
+    "student_quantile",
+    "student_tails",
+    "student_velocity",
+    "vonmises_quantile",
+    "vonmises_tails",
+    "vonmises_velocity",
+]

@@ -18,6 +18,8 @@ MAPS32 = {"normal": normal.map32, "uniform": laws.uniform32}
 MAPS64 = {"normal": normal.map64, "uniform": laws.uniform64}
 for _law in ("exponential", "gumbel", "logistic", "laplace", "cauchy", "rademacher"):
     MAPS32[_law] = MAPS64[_law] = getattr(laws, _law)
+SMALL = {(law, torch.float32): mapping for law, mapping in MAPS32.items()}
+SMALL |= {(law, torch.float64): mapping for law, mapping in MAPS64.items()}
 NARROW = (torch.bfloat16, torch.float16)
 COARSE = {torch.float16: 10, torch.bfloat16: 7}  # bits of a uniform
 
@@ -51,6 +53,13 @@ def draw_at(
         out = numbers(law, key, step, rows, math.prod(row_shape), dtype)
         return out.view(len(rows), *row_shape).movedim(0, sample_ndim) if sample_ndim else out.view(shape)
     row = 0 if rows is None else int(rows)
+    mapping = SMALL.get((law, dtype))
+    if mapping is not None and math.prod(shape) <= CHUNK // 4:  # the short way: two kernel calls, no more
+        values = np.empty(shape, np.float64 if dtype == torch.float64 else np.float32)
+        flat = values.reshape(-1)
+        fill_row(key, step, row, 0, flat.view(np.uint32))
+        mapping(flat)
+        return torch.from_numpy(values)
     return numbers(law, key, step, row, math.prod(shape), dtype).view(shape)
 
 

@@ -40,18 +40,23 @@ def _stamp(kernel: Any) -> None:
 
 
 def jit(
-    function: Callable | None = None, *, fastmath: set[str] | bool = FASTMATH, inline: str = "never"
+    function: Callable | None = None, *, fastmath: set[str] | bool = FASTMATH, forceinline: bool = False
 ) -> Any:
     """Compile `function` with the project's settings; use it bare (`@jit`) or with options (`@jit(...)`).
 
     Args:
         function: a function of numbers and NumPy arrays.
         fastmath: the fast-math rules allowed; anything beyond the default breaks error-free sums.
-        inline: "always" pastes the function's Numba IR into its callers.
+        forceinline: paste the function's machine code into its callers (for those called in inner loops).
     """
     if function is None:
-        return lambda f: jit(f, fastmath=fastmath, inline=inline)
-    options = {"nogil": True, "error_model": "numpy", "fastmath": fastmath, "inline": inline}
+        return lambda f: jit(f, fastmath=fastmath, forceinline=forceinline)
+    options: dict[str, Any] = {
+        "nogil": True,
+        "error_model": "numpy",
+        "fastmath": fastmath,
+        "forceinline": forceinline,
+    }
     try:
         kernel = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # no folder can be written: "cannot cache function ...: no locator available"

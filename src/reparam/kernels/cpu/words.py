@@ -23,17 +23,20 @@ GROUP = 256  # blocks of short rows made at once
 def _philox(typing, c0, c1, c2, c3, k0, k1):
     """Return the four words of Philox4x32-10, all arguments uint32."""
     word, wide = ir.IntType(32), ir.IntType(64)
+    low, shift = wide(0xFFFFFFFF), wide(32)
 
     def build(context, builder, signature, arguments):
-        c0, c1, c2, c3, k0, k1 = arguments
+        # 32-bit values in 64-bit lanes: the widening product of vector units reads just the low half of a lane
+        c0, c1, c2, c3 = (builder.zext(c, wide) for c in arguments[:4])
+        k0, k1 = arguments[4:]
         for _ in range(ROUNDS):
-            first = builder.mul(builder.zext(c0, wide), wide(MULTIPLIERS[0]))
-            second = builder.mul(builder.zext(c2, wide), wide(MULTIPLIERS[1]))
-            high = [builder.trunc(builder.lshr(product, wide(32)), word) for product in (first, second)]
-            low = [builder.trunc(product, word) for product in (first, second)]
-            c0, c1 = builder.xor(builder.xor(high[1], c1), k0), low[1]
-            c2, c3 = builder.xor(builder.xor(high[0], c3), k1), low[0]
+            first = builder.mul(builder.and_(c0, low), wide(MULTIPLIERS[0]))
+            second = builder.mul(builder.and_(c2, low), wide(MULTIPLIERS[1]))
+            c0 = builder.xor(builder.xor(c1, builder.zext(k0, wide)), builder.lshr(second, shift))
+            c2 = builder.xor(builder.xor(c3, builder.zext(k1, wide)), builder.lshr(first, shift))
+            c1, c3 = second, first
             k0, k1 = builder.add(k0, word(WEYL[0])), builder.add(k1, word(WEYL[1]))
+        c0, c1, c2, c3 = (builder.trunc(c, word) for c in (c0, c1, c2, c3))
         return context.make_tuple(builder, signature.return_type, (c0, c1, c2, c3))
 
     return types.UniTuple(types.uint32, 4)(*([types.uint32] * 6)), build

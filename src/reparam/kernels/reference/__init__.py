@@ -1,7 +1,30 @@
 """The definition of every kernel, in plain torch: slow, on any device, traceable, obviously right."""
 
+from reparam.kernels.reference.beta import beta_quantile, beta_tails, beta_velocity
 from reparam.kernels.reference.draw import draw
+from reparam.kernels.reference.gamma import gamma_quantile, gamma_tails, gamma_velocity
 from reparam.kernels.reference.laws import UNIFORM_BITS
 from reparam.kernels.reference.philox import path_key, philox4x32, words, words_at
+from reparam.kernels.reference.student import student_quantile, student_tails, student_velocity
+from reparam.kernels.reference.vonmises import vonmises_quantile, vonmises_tails, vonmises_velocity
 
-__all__ = ["UNIFORM_BITS", "draw", "path_key", "philox4x32", "words", "words_at"]
+__all__ = [
+    "UNIFORM_BITS",
+    "draw",
+    "path_key",
+    "philox4x32",
+    "words",
+    "words_at",
+    "beta_quantile",
+    "beta_tails",
+    "beta_velocity",
+    "gamma_quantile",
+    "gamma_tails",
+    "gamma_velocity",
+    "student_quantile",
+    "student_tails",
+    "student_velocity",
+    "vonmises_quantile",
+    "vonmises_tails",
+    "vonmises_velocity",
+]

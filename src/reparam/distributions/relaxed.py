@@ -1,0 +1,151 @@
+"""Relaxed discrete families: continuous stand-ins at a temperature t, which harden as t goes to 0.
+
+binary    z = sigmoid((logits + eps) / t),        eps logistic
+one-hot   z = softmax((log probs + eps) / t),     eps Gumbel
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from reparam.distributions.base import Distribution
+
+
+def _given(inner: Any) -> dict[str, Tensor]:
+    return {"probs" if inner.__dict__.get("probs") is inner._param else "logits": inner._param}
+
+
+def _temperature(q: Any, like: Tensor) -> Tensor:
+    return torch.as_tensor(q.temperature, dtype=like.dtype, device=like.device)
+
+
+class RelaxedBernoulli(Distribution, torch.distributions.RelaxedBernoulli):
+    """Relaxed Bernoulli (binary Concrete) law on (0, 1).
+
+        z = sigmoid((logits + eps) / t),  eps ~ Logistic(0, 1)
+
+    Args:
+        temperature: t > 0.
+        probs: in (0, 1).
+        logits: real. Exactly one of the two is given.
+
+    Shape: the parameter is the batch shape; scalar events.
+
+    Gradient: relaxed: unbiased for E f(z) of this law; biased for the Bernoulli law that it stands for. Double
+    backward and forward mode work.
+
+    References: maddison2017, jang2017.
+
+    Example:
+        >>> import reparam as rp
+        >>> q = rp.distributions.RelaxedBernoulli(torch.tensor(0.5), logits=torch.zeros(2))
+        >>> round(q.cdf(q.icdf(torch.tensor(0.3)))[0].item(), 5)
+        0.3
+    """
+
+    rule = "relaxed"
+    base_law = "logistic"
+
+    def parameters(self) -> dict[str, Tensor]:
+        """Return {"probs": ...} or {"logits": ...}, as given."""
+        return _given(self.base_dist)
+
+    def push(self, eps: Tensor) -> Tensor:
+        """Return sigmoid((logits + eps) / t)."""
+        return torch.sigmoid((self._logits() + eps) / _temperature(self, eps))
+
+    def pathwise(self, x: Tensor) -> dict[str, Tensor]:
+        """Return dz/dlogits = x (1 - x) / t, dz/dprobs with the chain rule, dz/dt = -x (1 - x) logit(x) / t."""
+        t = _temperature(self, x)
+        slope = x * (1 - x) / t
+        ((name, value),) = self.parameters().items()
+        chain = slope / (value * (1 - value)) if name == "probs" else slope.expand_as(slope + value)
+        return {name: chain, "temperature": -slope * torch.special.logit(x)}
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return the log density, log t + d - 2 log(1 + e^d) - log x(1 - x), d = logits - t logit(x)."""
+        if self._validate_args:
+            self._validate_sample(value)
+        t = _temperature(self, value)
+        d = self._logits() - t * torch.special.logit(value)
+        return t.log() + d - 2 * softplus(d) - value.log() - torch.log1p(-value)
+
+    def cdf(self, value: Tensor) -> Tensor:
+        """Return sigmoid(t logit(x) - logits)."""
+        return torch.sigmoid(_temperature(self, value) * torch.special.logit(value) - self._logits())
+
+    def icdf(self, value: Tensor) -> Tensor:
+        """Return sigmoid((logits + logit(u)) / t)."""
+        return self.push(torch.special.logit(value))
+
+    def _logits(self) -> Tensor:
+        ((name, value),) = self.parameters().items()
+        return torch.special.logit(value) if name == "probs" else value
+
+
+class RelaxedOneHotCategorical(Distribution, torch.distributions.RelaxedOneHotCategorical):
+    """Relaxed categorical (Concrete, Gumbel-softmax) law on the interior of the simplex.
+
+        z = softmax((log probs + eps) / t),  eps_k ~ Gumbel(0, 1)
+
+    Args:
+        temperature: t > 0.
+        probs: weights > 0 along the last axis, divided by their sum.
+        logits: real, normalised along the last axis. Exactly one of the two is given.
+
+    Shape: parameter (*B, K), batch shape (*B), event shape (K,).
+
+    Gradient: relaxed: unbiased for E f(z) of this law; biased for the categorical law that it stands for.
+    Double backward and forward mode work.
+
+    References: maddison2017, jang2017.
+
+    Example:
+        >>> import reparam as rp
+        >>> q = rp.distributions.RelaxedOneHotCategorical(torch.tensor(0.5), logits=torch.zeros(3))
+        >>> round(q.rsample(noise=rp.Noise(0)).sum().item(), 5)
+        1.0
+    """
+
+    rule = "relaxed"
+    base_law = "gumbel"
+
+    def parameters(self) -> dict[str, Tensor]:
+        """Return {"probs": ...} or {"logits": ...}, as given, normalised."""
+        return _given(self.base_dist._categorical)
+
+    def push(self, eps: Tensor) -> Tensor:
+        """Return softmax((log probs + eps) / t)."""
+        return torch.softmax((self._log_probs() + eps) / _temperature(self, eps), -1)
+
+    def pathwise(self, x: Tensor) -> dict[str, Tensor]:
+        """Return the Jacobians dz_i/dlogits_j = x_i (1[i = j] - x_j) / t, (*x.shape, K), and dz/dt, (*x.shape).
+
+        With probs given, column j is divided by probs_j.
+        """
+        t = _temperature(self, x)
+        jacobian = (torch.diag_embed(x) - x.unsqueeze(-1) * x.unsqueeze(-2)) / t
+        ((name, value),) = self.parameters().items()
+        column = value.unsqueeze(-2) if name == "probs" else torch.ones_like(value).unsqueeze(-2)
+        log_x = x.log()
+        return {name: jacobian / column, "temperature": x * ((x * log_x).sum(-1, keepdim=True) - log_x) / t}
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return the log density, with d_k = log probs_k - t log x_k,
+
+        log (K-1)! + (K-1) log t + sum_k (d_k - log x_k) - K log sum_k e^{d_k}.
+        """
+        if self._validate_args:
+            self._validate_sample(value)
+        t = _temperature(self, value)
+        log_x = value.log()
+        d = self._log_probs() - t * log_x
+        K = value.shape[-1]
+        scale = torch.lgamma(torch.as_tensor(float(K), dtype=value.dtype, device=value.device))
+        return scale + (K - 1) * t.log() + (d - log_x).sum(-1) - K * torch.logsumexp(d, -1)
+
+    def _log_probs(self) -> Tensor:
+        ((name, value),) = self.parameters().items()
+        return value.log() if name == "probs" else value

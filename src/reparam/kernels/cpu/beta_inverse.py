@@ -1,0 +1,275 @@
+"""Tails and quantile of the Beta law on the logit scale, xi = log(x/y), y = 1 - x, x ~ Beta(a, b).
+
+Reflected so that x <= 1/2, each element's tail comes from the regimes of `beta`: S and M give log I_x, C gives
+log(1 - I_x), each with its hazard density/tail. The quantile takes Halley steps in xi on that logarithm.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reparam.kernels.cpu import elementary as el
+from reparam.kernels.cpu.beta import most_terms, reflect, terms_needed
+from reparam.kernels.cpu.jit import jit
+from reparam.kernels.cpu.series import (
+    BLOCK,
+    log_complement,
+    log_gamma_1p,
+    log_tail,
+    polynomial,
+    stirling_tail,
+    take,
+)
+
+_A, _C, _X, _S, _D, _R = (k * BLOCK for k in range(6))
+HALF_LOG_2PI = 0.91893853320467274178
+
+
+@jit
+def log_norm(a, b, m, small, W, lone, norm):
+    """lone = -log(s B(s, l)), s = min(a, b), l = max, accurate also relative to s; norm: log f = norm + ...
+
+    Where both are below 15: f = e^norm x^a y^b, norm = lone + log s. Where both are >= 15:
+    f = e^norm (x/mu)^a (y/(1-mu))^b, norm = log(ab/(2 pi S))/2 + the Stirling remainders.
+    """
+    for i in range(m):
+        W[i] = min(a[i], b[i])
+        W[BLOCK + i] = min(W[i], 1.0)
+    log_gamma_1p(W, m, W[2 * BLOCK :])
+    polynomial(small, small.size, W[BLOCK:], m, W[3 * BLOCK :])
+    for i in range(m):
+        s, l = W[i], max(a[i], b[i])
+        gamma_s = s * W[3 * BLOCK + i] - el.log1p(s) if s < 1.0 else W[2 * BLOCK + i]
+        q = 0.0  # prod (l+s+k)/(l+k) - 1 over k, free of cancellation
+        for k in range(15):
+            t = l + k
+            q = (q * (t + s) + s) / t
+        L = l + 15.0
+        rest = stirling_tail(L + s) - stirling_tail(L)
+        gap = (L - 0.5) * el.log1p(s / L) + s * el.log(L + s) - s + rest - el.log1p(q)
+        lone[i] = gap - gamma_s
+        S = s + l
+        smooth = stirling_tail(max(S, 15.0)) - stirling_tail(max(s, 15.0)) - stirling_tail(max(l, 15.0))
+        norm[i] = 0.5 * el.log(s * (l / S)) + smooth if s >= 15.0 else lone[i] + el.log(s)
+
+
+@jit
+def _series(a, b, x, m, terms, W):
+    """R of S, division-free, as the ratio W[_R]/W[_D]."""
+    for i in range(m):
+        c = 1.0 / max(a[i], 1.0)
+        W[_C + i] = c
+        W[_A + i] = a[i] * c
+        W[_X + i] = x[i] * c
+        W[_S + i] = a[i] + b[i]
+        W[_D + i] = 1.0
+        W[_R + i] = 1.0
+    for k in range(terms, 0, -2):
+        for i in range(m):
+            a0, c, x0, s, d, r = W[_A + i], W[_C + i], W[_X + i], W[_S + i], W[_D + i], W[_R + i]
+            d = (a0 + k * c) * d
+            r = d + x0 * (s + (k - 1)) * r
+            d = (a0 + (k - 1) * c) * d
+            r = d + x0 * (s + (k - 2)) * r
+            W[_D + i], W[_R + i] = d, r
+
+
+@jit
+def _long_series(a, b, x, m, terms, W):
+    """The same where the products would overflow: one division per term."""
+    for i in range(m):
+        W[_D + i] = 1.0
+        W[_R + i] = 1.0
+    for k in range(terms, 0, -1):
+        for i in range(m):
+            W[_R + i] = 1.0 + x[i] * (a[i] + b[i] + (k - 1)) / (a[i] + k) * W[_R + i]
+
+
+@jit
+def _small_series(a, b, x, m, W):
+    """T of M, into W[:m]."""
+    for i in range(m):
+        W[i] = 0.0
+        W[BLOCK + i] = 1.0
+    for n in range(1, 56):
+        r = 1.0 / n
+        for i in range(m):
+            p = W[BLOCK + i] * (n - b[i]) * x[i] * r
+            W[i] += p / (a[i] + n)
+            W[BLOCK + i] = p
+
+
+@jit
+def _fraction(A, B, X, Y, m, levels, W):
+    """K of I_X(A, B) = X^A Y^B/B(A, B) K (see `beta.fraction`), into W[:m]."""
+    for i in range(m):
+        W[i] = 0.0
+        W[BLOCK + i] = 1.0 / (A[i] + 2.0 * levels + 1.0)
+    for n in range(levels, 0, -1):
+        for i in range(m):
+            a, b, x, y = A[i], B[i], X[i], Y[i]
+            q1 = W[BLOCK + i]
+            q0 = 1.0 / (a + (2.0 * n - 1.0))
+            W[BLOCK + i] = q0
+            k = n * x * q0
+            h = a * y - b * x + 1.0 + n * (1.0 + y)
+            den = n + k * (b - n) + (a + n) * q1 * h + W[i]
+            W[i] = (a + (n - 1.0)) * (a + b + (n - 1.0)) * (b - n) * k * x * q0 / den
+    for i in range(m):
+        a, b, x, y = A[i], B[i], X[i], Y[i]
+        W[i] = 1.0 / (a * W[BLOCK + i] * (a * y - b * x + 1.0) + W[i])
+
+
+@jit
+def near_tails(a, b, xi, lone, norm, n, steps, levels, W, index, Z, tail, hazard, upper):
+    """Fill log I_x (or log(1 - I_x) where `upper`) and density/tail, in the original orientation."""
+    A, B, X, Y, lx, ly = Z[0], Z[1], Z[2], Z[3], Z[4], Z[5]
+    g0, g1, g2, g3 = Z[6], Z[7], Z[8], Z[9]
+    reflect(a, b, xi, n, A, B, X, Y, lx, ly)
+    for i in range(n):
+        tail[i] = terms_needed(A[i], B[i], X[i], steps)
+    ns, nm, nc, nl = 0, 0, 0, 0
+    for i in range(n):
+        xs = X[i] * (A[i] + B[i])
+        flip = xi[i] > 0.0
+        if A[i] < 0.1 and xs > 0.1 and xs < 2.2:
+            index[1, nm] = i
+            nm += 1
+            upper[i] = flip
+        elif xs < min(2.2 + 1.2 * A[i], A[i] + 2.5 * np.sqrt(A[i]) + 2.2):
+            upper[i] = flip
+            if tail[i] <= 140.0:
+                index[0, ns] = i
+                ns += 1
+            else:
+                index[3, nl] = i
+                nl += 1
+        else:
+            index[2, nc] = i
+            nc += 1
+            upper[i] = not flip
+    for regime in range(4):
+        m, rows = (ns, nm, nc, nl)[regime], index[regime]
+        if m == 0:
+            continue
+        take(A, rows, m, g0)
+        take(B, rows, m, g1)
+        take(X, rows, m, g2)
+        take(Y, rows, m, g3)
+        if regime == 0:
+            _series(g0, g1, g2, m, most_terms(g0, g1, g2, m, steps), W)
+        elif regime == 1:
+            _small_series(g0, g1, g2, m, W)
+        elif regime == 3:
+            _long_series(g0, g1, g2, m, most_terms(g0, g1, g2, m, steps), W)
+        else:
+            largest = 0.0
+            for j in range(m):
+                largest = max(largest, g0[j])
+            _fraction(g1, g0, g3, g2, m, max(levels, int(5.0 * np.sqrt(largest))), W)
+        for j in range(m):
+            i = rows[j]
+            p, q = g0[j], g1[j]
+            if min(p, q) >= 15.0:
+                gap = g2[j] * q - g3[j] * p
+                log_density = norm[i] + p * el.log1p(gap / p) + q * el.log1p(-gap / q)
+            else:
+                log_density = norm[i] + p * lx[i] + q * ly[i]
+            if regime == 0 or regime == 3:
+                ratio = W[_R + j] / W[_D + j] / p
+                tail[i] = log_density + el.log(ratio)
+                hazard[i] = 1.0 / ratio
+            elif regime == 1:
+                one = 1.0 + p * W[j]
+                start = lone[i] if p <= q else norm[i] - el.log(p)
+                tail[i] = start + p * lx[i] + el.log1p(p * W[j])
+                hazard[i] = p * el.exp(q * ly[i]) / one
+            else:
+                tail[i] = log_density + el.log(W[j])
+                hazard[i] = 1.0 / W[j]
+
+
+@jit
+def tails(a, b, xi, low, high, mills, small, steps, levels):
+    """Fill log I_x(a, b) and log(1 - I_x(a, b))."""
+    W, Z, index = np.empty(6 * BLOCK), np.empty((14, BLOCK)), np.empty((4, BLOCK), np.int64)
+    flag = np.empty(BLOCK, np.bool_)
+    lone, norm, tail, hazard = Z[10], Z[11], Z[12], Z[13]
+    for start in range(0, a.size, BLOCK):
+        n = min(BLOCK, a.size - start)
+        aa, bb, x = a[start : start + n], b[start : start + n], xi[start : start + n]
+        log_norm(aa, bb, n, small, W, lone, norm)
+        near_tails(aa, bb, x, lone, norm, n, steps, levels, W, index, Z, tail, hazard, flag)
+        for i in range(n):
+            near = min(tail[i], -1e-300)
+            other = log_complement(near)
+            low[start + i] = other if flag[i] else near
+            high[start + i] = near if flag[i] else other
+
+
+@jit
+def start_value(a, b, eps, logp, logq, lone, m, xi):
+    """A first xi: Abramowitz and Stegun 26.5.22 for a, b >= 1, else the power law of the nearer end."""
+    for i in range(m):
+        s = min(a[i], b[i])
+        p, q = max(2.0 * a[i] - 1.0, 1.0), max(2.0 * b[i] - 1.0, 1.0)
+        e = -eps[i]
+        lam = (e * e - 3.0) / 6.0
+        h = 2.0 / (1.0 / p + 1.0 / q)
+        w = e * np.sqrt(max(h + lam, 0.3)) / h - (1.0 / q - 1.0 / p) * (lam + 5.0 / 6.0 - 2.0 / (3.0 * h))
+        central = el.log(a[i] / b[i]) - 2.0 * w
+        # I_x ~ x^a/(a B): log(aB) = log(sB) + log(a/s)
+        lower = (logp[i] - lone[i] + el.log(a[i] / s)) / a[i]
+        upper = (logq[i] - lone[i] + el.log(b[i] / s)) / b[i]
+        lower = lower - el.log(-el.expm1(lower)) if lower < -0.7 else lower
+        upper = upper - el.log(-el.expm1(upper)) if upper < -0.7 else upper
+        edge = min(lower, 30.0) if logp[i] < el.log(b[i] / (a[i] + b[i])) else max(-upper, -30.0)
+        xi[i] = central if s >= 1.0 and abs(central) < 40.0 else edge
+
+
+@jit
+def quantile(a, b, eps, logp, logq, xi, mills, small, steps, levels, step_tolerance):
+    """Fill xi = logit x where log I_x(a, b) = logp and log(1 - I_x(a, b)) = logq; eps = ndtri(e^logp) starts."""
+    W, Z, index = np.empty(6 * BLOCK), np.empty((15, BLOCK)), np.empty((4, BLOCK), np.int64)
+    flag = np.empty(BLOCK, np.bool_)
+    lone, norm, tail, hazard, y = Z[10], Z[11], Z[12], Z[13], Z[14]
+    for start in range(0, a.size, BLOCK):
+        n = min(BLOCK, a.size - start)
+        aa, bb, e = a[start : start + n], b[start : start + n], eps[start : start + n]
+        lp, lq = logp[start : start + n], logq[start : start + n]
+        log_norm(aa, bb, n, small, W, lone, norm)
+        start_value(aa, bb, e, lp, lq, lone, n, y)
+        for _ in range(40):
+            near_tails(aa, bb, y, lone, norm, n, steps, levels, W, index, Z, tail, hazard, flag)
+            worst = 0.0
+            for i in range(n):
+                h = -hazard[i] if flag[i] else hazard[i]
+                newton = (tail[i] - (lq[i] if flag[i] else lp[i])) / h
+                x = 1.0 / (1.0 + el.exp(-abs(y[i])))
+                x = x if y[i] > 0.0 else 1.0 - x
+                bend = aa[i] - (aa[i] + bb[i]) * x - h
+                step = newton / max(1.0 - 0.5 * newton * bend, 0.3)
+                reach = 2.0 + 0.5 * abs(y[i])
+                step = min(max(step, -reach), reach)
+                y[i] -= step
+                worst = max(worst, abs(step))
+            if worst < step_tolerance:
+                break
+        for i in range(n):
+            xi[start + i] = y[i]
+
+
+@jit
+def normal_tails(eps, logp, logq, mills):
+    """Fill log Phi(eps) and log Phi(-eps)."""
+    size = np.empty(BLOCK)
+    for start in range(0, eps.size, BLOCK):
+        n = min(BLOCK, eps.size - start)
+        for i in range(n):
+            size[i] = abs(eps[start + i])
+        log_tail(size, mills, n, logq[start : start + n])
+        for i in range(start, start + n):
+            near = logq[i]
+            other = log_complement(near)
+            logp[i] = near if eps[i] < 0.0 else other
+            logq[i] = other if eps[i] < 0.0 else near

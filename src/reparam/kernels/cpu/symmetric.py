@@ -1,0 +1,168 @@
+"""The kernels of the symmetric families (Student's t, von Mises) as functions of tensors."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reparam.kernels.cpu import beta, student, vonmises
+from reparam.kernels.cpu import beta_inverse as beta_q
+from reparam.kernels.cpu.elementwise import elementwise
+from reparam.kernels.cpu.families import BETA_LEAST, BETA_LEVELS, BETA_STEPS, STEP, series, with_slopes
+from reparam.kernels.tables import table
+
+LOG_2 = float(np.log(2.0))
+LARGEST = float(np.finfo(np.float64).max)
+FINE_STEP = 0.03  # on log|t| and log tan(z/2) the velocities vary faster
+
+
+def _half_law(nu: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The Beta law of x = nu/(nu + t^2): a = nu/2, b = 1/2, xi = log(nu/t^2)."""
+    size = np.minimum(np.maximum(np.abs(t), 1e-300), LARGEST)
+    return 0.5 * nu, np.full_like(nu, 0.5), np.log(nu) - 2.0 * np.log(size)
+
+
+@cache
+def _student_velocity(digits: str, order: int) -> Any:
+    name = f"beta_velocity_{digits}"
+    constants = (*series(name), table(f"{name}_powers"), BETA_LEAST[digits], BETA_STEPS[digits])
+
+    def relative(nu: np.ndarray, t: np.ndarray, out: np.ndarray) -> None:
+        with np.errstate(over="ignore"):
+            w = np.log1p(t * t / nu)
+        inside = (nu >= student.LEAST) & (w < 1.5)
+        if inside.any():
+            part = np.empty(int(inside.sum()))
+            student.velocity(nu[inside], w[inside], part, *series(f"student_velocity_{digits}"))
+            out[inside] = part
+        rest = ~inside
+        if rest.any():
+            a, b, xi = _half_law(nu[rest], t[rest])
+            da, db = np.empty_like(a), np.empty_like(a)
+            beta.velocity(a, b, xi, da, db, *constants, BETA_LEVELS[digits])
+            out[rest] = 0.5 / nu[rest] - 0.25 * da
+
+    def first(nu: np.ndarray, t: np.ndarray, v: np.ndarray) -> None:
+        relative(nu, t, v)
+        v *= t
+
+    def logarithmic(nu: np.ndarray, s: np.ndarray, v: np.ndarray) -> None:
+        relative(nu, np.exp(s), v)
+
+    def second(nu: np.ndarray, t: np.ndarray, v: np.ndarray, vt: np.ndarray, vnu: np.ndarray) -> None:
+        # v = t h(nu, log|t|): v_t = h + dh/dlog|t|, v_nu = t h_nu
+        s = np.log(np.minimum(np.maximum(np.abs(t), 1e-300), LARGEST))
+        h = np.empty_like(v)
+        with_slopes(logarithmic, 1, FINE_STEP)(nu, s, h, vt, vnu)
+        v[:], vt[:], vnu[:] = t * h, h + vt, t * vnu
+
+    return first if order == 1 else second
+
+
+def student_velocity(df: Tensor, t: Tensor, order: int = 1) -> tuple[Tensor, ...]:
+    """Return v = dt/ddf at fixed noise; order 2 adds dv/dt and dv/ddf."""
+    kernels = (_student_velocity("64", order), _student_velocity("32", order))
+    return elementwise(kernels, 1 if order == 1 else 3, df, t)
+
+
+def _student_tails(nu: np.ndarray, t: np.ndarray, logp: np.ndarray, logq: np.ndarray) -> None:
+    low, high = np.empty_like(t), np.empty_like(t)
+    constants = (table("mills"), table("log_gamma_1p"), BETA_STEPS["64"], BETA_LEVELS["64"])
+    beta_q.tails(*_half_law(nu, t), low, high, *constants)
+    near = low - LOG_2
+    far = np.log1p(-np.exp(near))
+    logp[:], logq[:] = np.where(t < 0, near, far), np.where(t < 0, far, near)
+
+
+def student_tails(df: Tensor, t: Tensor) -> tuple[Tensor, ...]:
+    """Return log F(t; df) and log(1 - F(t; df))."""
+    return elementwise((_student_tails, _student_tails), 2, df, t)
+
+
+def _two_sided(eps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """log P(|N| > |eps|) and log P(|N| < |eps|)."""
+    size = torch.from_numpy(np.abs(eps))
+    outside = torch.special.log_ndtr(-size).numpy() + LOG_2
+    inside = torch.erf(size * 0.5**0.5).clamp_min(1e-300).log().numpy()
+    return outside, np.where(outside < -1.0, np.log1p(-np.exp(np.minimum(outside, -1.0))), inside)
+
+
+@cache
+def _student_quantile(digits: str) -> Any:
+    constants = (table("mills"), table("log_gamma_1p"), BETA_STEPS[digits], BETA_LEVELS[digits], STEP[digits])
+
+    def kernel(nu: np.ndarray, eps: np.ndarray, t: np.ndarray) -> None:
+        inside = (nu >= student.LEAST) & (eps * eps < 1.3 * nu)
+        if inside.any():
+            part = np.empty(int(inside.sum()))
+            student.quantile(nu[inside], eps[inside], part, *series(f"student_quantile_{digits}"))
+            t[inside] = part
+        rest = ~inside
+        if rest.any():
+            n, e = nu[rest], eps[rest]
+            logp, logq = _two_sided(e)
+            xi = np.empty_like(e)
+            beta_q.quantile(0.5 * n, np.full_like(n, 0.5), e, logp, logq, xi, *constants)
+            with np.errstate(over="ignore"):
+                t[rest] = np.where(e == 0, 0.0, np.sign(e) * np.exp(0.5 * (np.log(n) - xi)))
+
+    return kernel
+
+
+def student_quantile(df: Tensor, eps: Tensor) -> Tensor:
+    """Return t with F(t; df) = Phi(eps)."""
+    return elementwise((_student_quantile("64"), _student_quantile("32")), 1, df, eps)[0]
+
+
+@cache
+def _vonmises_velocity(digits: str, order: int) -> Any:
+    constants = series(f"vonmises_velocity_{digits}")
+
+    def first(kappa: np.ndarray, z: np.ndarray, v: np.ndarray) -> None:
+        vonmises.velocity(kappa, z, v, *constants)
+
+    def logarithmic(kappa: np.ndarray, s: np.ndarray, v: np.ndarray) -> None:
+        # on s = log tan(z/2), where the law has no edge: ds = dz/sin z
+        z = 2.0 * np.arctan(np.exp(s))
+        vonmises.velocity(kappa, z, v, *constants)
+        v /= np.sin(z)
+
+    def second(kappa: np.ndarray, z: np.ndarray, v: np.ndarray, vz: np.ndarray, vk: np.ndarray) -> None:
+        # v = h(kappa, s) sin z: v_z = h_s + h cos z, v_kappa = h_kappa sin z
+        size = np.minimum(np.maximum(np.abs(z), 1e-100), np.nextafter(np.pi, 0))
+        h, sine = np.empty_like(v), np.sin(size) * np.sign(z)
+        with_slopes(logarithmic, 1, FINE_STEP)(kappa, np.log(np.tan(0.5 * size)), h, vz, vk)
+        v[:], vz[:], vk[:] = h * sine, vz + h * np.cos(size), vk * sine
+
+    return first if order == 1 else second
+
+
+def vonmises_velocity(kappa: Tensor, z: Tensor, order: int = 1) -> tuple[Tensor, ...]:
+    """Return v = dz/dkappa at fixed noise, z in (-pi, pi); order 2 adds dv/dz and dv/dkappa."""
+    kernels = (_vonmises_velocity("64", order), _vonmises_velocity("32", order))
+    return elementwise(kernels, 1 if order == 1 else 3, kappa, z)
+
+
+def vonmises_tails(kappa: Tensor, z: Tensor) -> tuple[Tensor, ...]:
+    """Return log F(z; kappa) and log(1 - F(z; kappa)), z in (-pi, pi)."""
+    return elementwise((vonmises.tails, vonmises.tails), 2, kappa, z)
+
+
+@cache
+def _vonmises_quantile(digits: str) -> Any:
+    constants = (*series(f"vonmises_quantile_{digits}"), table("mills"))
+
+    def kernel(kappa: np.ndarray, eps: np.ndarray, z: np.ndarray) -> None:
+        centre = 0.5 * torch.erf(torch.from_numpy(np.abs(eps) * 0.5**0.5)).clamp_min(1e-300).numpy()
+        vonmises.quantile(kappa, eps, z, *constants, centre, STEP[digits])
+
+    return kernel
+
+
+def vonmises_quantile(kappa: Tensor, eps: Tensor) -> Tensor:
+    """Return z in (-pi, pi) with F(z; kappa) = Phi(eps)."""
+    return elementwise((_vonmises_quantile("64"), _vonmises_quantile("32")), 1, kappa, eps)[0]

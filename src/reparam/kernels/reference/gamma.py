@@ -1,0 +1,104 @@
+"""Standard Gamma on the log scale, y = log z (see `kernels.cpu.gamma` for the formulas of the regimes).
+
+U  alpha >= 12, |log(z/alpha)| < 1: uniform expansion in 1/alpha
+S  z < 3.5 + 1.5 alpha: P = f R/alpha, R = sum_n z^n/((alpha+1)...(alpha+n))
+C  else: Q = f G, a continued fraction
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from reparam.kernels.reference.implicit import (
+    bisect,
+    double_series,
+    in_double,
+    log_complement,
+    polynomial,
+    with_slopes,
+)
+from reparam.kernels.tables import table
+
+LEVELS = 24
+
+
+def _regimes(alpha: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    w, z = y - alpha.log(), y.clamp(max=690.0).exp()
+    return w, z, (alpha >= 12.0) & (w.abs() < 1.0), z < 3.5 + 1.5 * alpha
+
+
+def _series(alpha: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+    """R and dR/dalpha: term_n = term_{n-1} z/(alpha + n)."""
+    term, slope = torch.ones_like(z), torch.zeros_like(z)
+    R, M = term, slope
+    for n in range(1, 90):
+        ratio = z / (alpha + n)
+        slope = ratio * (slope - term / (alpha + n))
+        term = ratio * term
+        R, M = R + term, M + slope
+    return R, M
+
+
+def _fraction(alpha: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+    """G = 1/(z + 1 - alpha - 1(1 - alpha)/(z + 3 - alpha - ...)) and dG/dalpha."""
+    t, d = torch.zeros_like(z), torch.zeros_like(z)
+    for j in range(LEVELS, 0, -1):
+        r = 1.0 / (z + 2.0 * j + 1.0 - alpha + t)
+        t = j * (alpha - j) * r
+        d = (j - t * (d - 1.0)) * r
+    G = 1.0 / (z + 1.0 - alpha + t)
+    return G, -(d - 1.0) * G * G
+
+
+def _velocity(alpha: Tensor, y: Tensor) -> tuple[Tensor]:
+    w, z, uniform, lower = _regimes(alpha, y)
+    r = 1.0 / alpha
+    central = r * double_series("gamma_velocity_64", w, r)
+    R, M = _series(alpha, z)
+    below = -(R * (y - torch.digamma(alpha + 1.0)) + M) / alpha
+    G, slope = _fraction(alpha, z)
+    above = (y - torch.digamma(alpha)) * G + slope
+    return (torch.where(uniform, central, torch.where(lower, below, above)),)
+
+
+def gamma_velocity(alpha: Tensor, y: Tensor, order: int = 1) -> tuple[Tensor, ...]:
+    """Return u = dy/dalpha of y = log z at fixed noise; order 2 adds du/dy and du/dalpha."""
+    if order == 1:
+        return in_double(_velocity, alpha, y)
+    return in_double(lambda *arguments: with_slopes(_velocity, *arguments), alpha, y)
+
+
+def _tails(alpha: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    w, z, uniform, lower = _regimes(alpha, y)
+    score = alpha.sqrt() * double_series("gamma_score_64", w, 1.0 / alpha)
+    log_p, log_q = torch.special.log_ndtr(score), torch.special.log_ndtr(-score)
+    small = alpha.clamp(max=1.0)
+    log_gamma = small * polynomial(table("log_gamma_1p").tolist(), small) - torch.log1p(small)
+    log_gamma = torch.where(alpha < 1.0, log_gamma, torch.lgamma(alpha + 1.0))
+    term, T = torch.ones_like(z), torch.zeros_like(z)
+    for n in range(1, 60):
+        term = -term * z.clamp(max=6.0) / n
+        T = T + term / (alpha + n)
+    series = torch.where(alpha < 1.0, torch.log1p(alpha * T), _series(alpha, z)[0].log() - z)
+    below = alpha * y - log_gamma + series
+    above = alpha * y - z + (alpha * _fraction(alpha, z)[0]).log() - log_gamma
+    near = torch.where(lower, below, above).clamp(max=-1e-300)
+    far = log_complement(near)
+    outside_p, outside_q = torch.where(lower, near, far), torch.where(lower, far, near)
+    return torch.where(uniform, log_p, outside_p), torch.where(uniform, log_q, outside_q)
+
+
+def gamma_tails(alpha: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+    """Return log P(alpha, z) and log Q(alpha, z) at z = e^y."""
+    return in_double(_tails, alpha, y)
+
+
+def _quantile(alpha: Tensor, eps: Tensor) -> tuple[Tensor]:
+    low = -60.0 / alpha - 10.0
+    return (bisect(_tails, eps, low, (alpha + 60.0 + 10.0 * alpha.sqrt()).log(), alpha),)
+
+
+def gamma_quantile(alpha: Tensor, eps: Tensor) -> Tensor:
+    """Return y = log z with P(alpha, z) = Phi(eps)."""
+    return in_double(_quantile, alpha, eps)[0]

@@ -1,0 +1,29 @@
+"""Coefficients of the uniform expansions, made by scripts/make_tables.py from exact rational series."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+
+@cache
+def _file() -> dict[str, np.ndarray]:
+    with np.load(Path(__file__).with_suffix(".npz")) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def table(name: str) -> np.ndarray:
+    """Return the coefficient table `name` (float64, row k: the power series of order k)."""
+    return _file()[name]
+
+
+@cache
+def slope_table(name: str) -> np.ndarray:
+    """Return the table of (k + 1) g_k + g_k' for a table of g_k, which -alpha^2 d/dalpha of the sum needs."""
+    g = table(name)
+    orders = np.arange(1.0, g.shape[0] + 1)[:, None]
+    out = orders * g
+    out[:, :-1] += np.arange(1, g.shape[1]) * g[:, 1:]
+    return out

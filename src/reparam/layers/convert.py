@@ -1,0 +1,96 @@
+"""One call that makes an existing network Bayesian."""
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from reparam.layers.bayes import Bayes, BayesLinear
+from reparam.layers.bayes_conv import BayesConv1d, BayesConv2d, _BayesConv
+from reparam.layers.scope import layer_noise, noise_scope
+from reparam.noise import Noise
+
+
+class Bayesian(nn.Module):
+    """A network whose random layers take their noise from one argument.
+
+    Attributes:
+        module: the network inside.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, *args: Any, noise: Noise | None = None, **kwargs: Any) -> Any:
+        """Return the network's output; the layer at a path draws from noise.child(path)."""
+        with noise_scope(self.module, layer_noise(self, noise)):
+            return self.module(*args, **kwargs)
+
+    def kl(self, *, samples: int | None = None, noise: Noise | None = None) -> Tensor:
+        """Return the sum of the KLs of all Bayesian layers, in nats."""
+        with noise_scope(self.module, layer_noise(self, noise)):
+            parts = [m.kl(samples=samples) for m in self.module.modules() if isinstance(m, Bayes)]
+        return torch.stack(parts).sum()
+
+
+def make_bayesian(
+    module: nn.Module,
+    *,
+    method: str = "weight",
+    prior: torch.distributions.Distribution | None = None,
+    initial_scale: float = 0.05,
+) -> Bayesian:
+    """Return a Bayesian copy of a network: each Linear, Conv1d and Conv2d gets normal weights around its own.
+
+    Args:
+        module: any module; it is not changed. Convolutions must pad with zeros.
+        method, prior, initial_scale: as `BayesLinear`.
+
+    Raises:
+        ValueError: nothing to convert, or a convolution that pads otherwise.
+
+    Example:
+        >>> net = make_bayesian(nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 1)), method="local")
+        >>> net(torch.ones(4, 2), noise=Noise(0)).shape
+        torch.Size([4, 1])
+    """
+    twin = copy.deepcopy(module)
+    options: dict[str, Any] = {"method": method, "prior": prior, "initial_scale": initial_scale}
+    if type(twin) in CONVERSIONS:
+        return Bayesian(_converted(twin, "the module", options))
+    found = [(path, layer) for path, layer in twin.named_modules() if type(layer) in CONVERSIONS]
+    if not found:
+        raise ValueError(
+            f"make_bayesian: module must hold a Linear, Conv1d or Conv2d; got {type(module).__name__} without one"
+        )
+    for path, layer in found:
+        parent, _, name = path.rpartition(".")
+        setattr(twin.get_submodule(parent), name, _converted(layer, path, options))
+    return Bayesian(twin)
+
+
+def _converted(layer: Any, path: str, options: dict[str, Any]) -> Bayes:
+    kind = CONVERSIONS[type(layer)]
+    if getattr(layer, "padding_mode", "zeros") != "zeros":
+        raise ValueError(
+            f"make_bayesian: {path} must pad with zeros; got padding_mode={layer.padding_mode!r}; pad before it"
+        )
+    new = kind.__new__(kind)
+    Bayes.__init__(
+        new,
+        layer.weight.detach().clone(),
+        None if layer.bias is None else layer.bias.detach().clone(),
+        **options,
+    )
+    if isinstance(new, _BayesConv):
+        new.geometry = (layer.stride, layer.padding, layer.dilation, layer.groups)
+    return new.train(layer.training)
+
+
+CONVERSIONS: dict[type, type[Bayes]] = {
+    nn.Linear: BayesLinear,
+    nn.Conv1d: BayesConv1d,
+    nn.Conv2d: BayesConv2d,
+}

@@ -1,0 +1,71 @@
+"""The normal distribution function and its inverse, in both tails and in logarithms."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from reparam.special.incomplete import _in_double
+
+HALF_LOG_2PI = 0.91893853320467274178
+
+
+def ndtr(x: Tensor) -> Tensor:
+    """Return Phi(x), with relative accuracy in the lower tail: Phi(x) = erfc(-x/sqrt 2)/2."""
+    return _in_double(lambda x: 0.5 * torch.erfc(-(0.5**0.5) * x), x)
+
+
+def log_ndtr(x: Tensor) -> Tensor:
+    """Return log Phi(x) for any x, also where Phi(x) underflows or rounds to one."""
+    return _in_double(_log_ndtr, x)
+
+
+def _log_ndtr(x: Tensor) -> Tensor:
+    low = x < -1.0
+    t = torch.where(low, x, -1.0)
+    tail = torch.log(0.5 * torch.special.erfcx(-(0.5**0.5) * t)) - 0.5 * t * t
+    body = torch.log1p(-0.5 * torch.erfc(0.5**0.5 * torch.where(low, 0.0, x)))
+    return torch.where(low, tail, body)
+
+
+def ndtri(p: Tensor) -> Tensor:
+    """Return x with Phi(x) = p, 0 < p < 1. For p near one use -ndtri(1 - p), or `ndtri_exp`."""
+    return _in_double(torch.special.ndtri, p)
+
+
+def ndtri_exp(log_p: Tensor) -> Tensor:
+    """Return x with log Phi(x) = log_p, log_p < 0: both tails, to any depth.
+
+    Newton's x <- x - (log Phi(x) - log_p) Phi(x)/phi(x) from a start without a graph; its last two steps carry
+    derivatives, which makes the first and the second derivative exact.
+
+    Example:
+        >>> ndtri_exp(torch.tensor([-1e4, -1e-20], dtype=torch.float64))
+        tensor([-141.3757,    9.2623], dtype=torch.float64)
+    """
+    return _in_double(_ndtri_exp, log_p)
+
+
+def _ndtri_exp(log_p: Tensor) -> Tensor:
+    given = log_p.detach()
+    upper = given > -0.5
+    tail = torch.where(
+        upper, -torch.expm1(torch.where(upper, given, -1.0)), torch.exp(given.clamp(min=-600.0))
+    )
+    x = torch.where(upper, -1.0, 1.0) * torch.special.ndtri(tail)
+    size = -2.0 * given.clamp(max=-600.0) - 2.0 * HALF_LOG_2PI
+    x = torch.where(given < -600.0, -torch.sqrt(size - size.log()), x)
+    for target in (given, given, log_p, log_p):
+        x = _newton(x, target)
+    return x
+
+
+def _newton(x: Tensor, log_p: Tensor) -> Tensor:
+    """One step on log Phi(x) = log_p, or on the other tail where x > 0."""
+    upper = x > 0.5
+    t = torch.where(upper, -x, x)
+    other = torch.log(-torch.expm1(torch.where(upper, log_p, -1.0)))
+    value = _log_ndtr(t)
+    gap = value - torch.where(upper, other, log_p)
+    step = gap * torch.exp(value + 0.5 * t * t + HALF_LOG_2PI)
+    return torch.where(upper, x + step, x - step)

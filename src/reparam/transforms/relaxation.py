@@ -1,0 +1,77 @@
+"""Discrete draws as maps of noise, and the continuous points that stand in for their derivative.
+
+z = logits + eps          perturbed logits, eps logistic (binary) or Gumbel (one-hot)
+b = hard(z)               the draw: 1[z > 0], or the unit vector of argmax z
+soft(z, t)                its relaxation: sigmoid(z / t), or softmax(z / t)
+z~ = given(b, eps')       perturbed logits drawn anew from their law given b
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot, softplus
+
+
+@dataclass(frozen=True)
+class Site:
+    """The logits of discrete sites, of shape (*B, *E), and whether they are binary or one-hot."""
+
+    logits: Tensor
+    binary: bool
+
+    def hard(self, z: Tensor) -> Tensor:
+        """Return the draw that perturbed logits stand for."""
+        return (z > 0).to(z.dtype) if self.binary else one_hot(z.argmax(-1), z.shape[-1]).to(z.dtype)
+
+    def soft(self, z: Tensor, temperature: float | Tensor) -> Tensor:
+        """Return the relaxed draw."""
+        return torch.sigmoid(z / temperature) if self.binary else torch.softmax(z / temperature, -1)
+
+    def given(self, b: Tensor, eps: Tensor) -> Tensor:
+        """Return perturbed logits z~ from their law given the draw b, differentiable in the logits.
+
+        binary    z~ = softplus(eps + softplus(logits))  if b = 1,   -softplus(eps + softplus(-logits))  if b = 0
+        one-hot   z~_k = eps_k for the chosen k,  z~_i = -log(e^{-eps_k} + e^{-(log p_i + eps_i)}) for the others
+        """
+        if self.binary:
+            sign = 2 * b - 1
+            return sign * softplus(eps + softplus(sign * self.logits))
+        top = (b * eps).sum(-1, keepdim=True)
+        others = -torch.logaddexp(-top, -(torch.log_softmax(self.logits, -1) + eps))
+        return torch.where(b > 0, top, others)
+
+
+def zero(x: Tensor) -> Tensor:
+    """Return x - x held fixed: 0 in value, with the gradient of x."""
+    return x - x.detach()
+
+
+def straight_through(site: Site, b: Tensor) -> Tensor:
+    """Return b with the derivative of the probabilities. Source: bengio2013."""
+    return b + zero(site.soft(site.logits, 1.0))
+
+
+def gumbel_straight_through(site: Site, z: Tensor, temperature: float | Tensor) -> Tensor:
+    """Return hard(z) with the derivative of soft(z, temperature). Source: jang2017."""
+    return site.hard(z.detach()) + zero(site.soft(z, temperature))
+
+
+def gumbel_rao(site: Site, b: Tensor, eps: Tensor, temperature: float | Tensor) -> Tensor:
+    """Return b with the derivative of soft(., temperature), averaged over noises eps (k, ...) given b.
+
+    The noise is fixed, so that dz~/dlogits = 1. Source: paulus2021.
+    """
+    anew = zero(site.logits) + site.given(b, eps).detach()
+    return b + zero(site.soft(anew, temperature).mean(0))
+
+
+def reinmax(site: Site, b: Tensor, temperature: float | Tensor) -> Tensor:
+    """Return b with Heun's derivative, 2 J(h) - J(p) / 2, h = (b + soft(logits, temperature)) / 2.
+
+    J(p) = diag(p) - p p' is the Jacobian of the softmax at p (binary: p (1 - p)). Source: liu2023.
+    """
+    h = (b + site.soft(site.logits.detach(), temperature)) / 2
+    log_h = torch.special.logit(h) if site.binary else h.log()
+    at_h = site.soft(zero(site.logits) + log_h, 1.0)  # equals h, with J(h) as its Jacobian
+    return b + zero(2 * at_h - site.soft(site.logits, 1.0) / 2)

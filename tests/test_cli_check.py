@@ -1,0 +1,80 @@
+"""`reparam check` and `reparam compare`: verdicts as exit codes, and the user's own mistakes as one line."""
+
+import json
+
+import pytest
+
+from reparam.cli import main
+
+LOSSES = """
+import torch
+import reparam as rp
+
+def right():
+    mu = torch.tensor([1.0, 2.0], requires_grad=True)
+    return lambda noise: ((mu + noise.normal((2,))) ** 2).sum(), {"mu": mu}
+
+def halved():
+    mu = torch.tensor([1.0, 2.0], requires_grad=True)
+    return lambda noise: ((0.5 * mu + 0.5 * mu.detach() + noise.normal((2,))) ** 2).sum(), {"mu": mu}
+
+def raising():
+    mu = torch.tensor(1.0, requires_grad=True)
+    return lambda noise: {}["missing"], mu
+
+def wrong():
+    return 3
+"""
+
+
+@pytest.fixture
+def losses(tmp_path):
+    file = tmp_path / "losses.py"
+    file.write_text(LOSSES)
+    return file
+
+
+def test_exit_codes_are_the_verdict(losses, capsys):
+    assert main(["check", f"{losses}:right"]) == 0
+    assert capsys.readouterr().out.startswith("unbiased")
+    assert main(["check", f"{losses}:halved", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["verdict"] == "biased"
+    assert main(["check", f"{losses}:halved", "--max-draws", "8"]) == 3
+
+
+def test_compare_ranks(losses, capsys):
+    assert main(["compare", f"{losses}:right", f"{losses}:halved", "--max-seconds", "10"]) == 0
+    assert "unbiased" in capsys.readouterr().out
+
+
+def test_a_trained_run_checks_its_own_gradient(tmp_path, capsys):
+    run = str(tmp_path / "run")
+    assert (
+        main(["train", "--data", "digits", "--epochs", "1", "--hidden", "4", "--latent", "2", "--out", run])
+        == 0
+    )
+    capsys.readouterr()
+    code = main(["check", run, "--max-seconds", "5", "--tolerance", "0.1"])
+    assert code in (0, 3)
+    assert "encoder" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["check", "{}:raising"], "the target raised KeyError"),
+        (["check", "{}:wrong"], "must return (loss, params)"),
+        (["check", "{}:none"], "no"),
+        (["check", "{}"], "module:function"),
+        (["check", "nowhere.py:f"], "no such file"),
+        (["check", "no_such_module_here:f"], "no_such_module_here"),
+        (["check", "{}:right", "--tolerance", "0"], "tolerance must be"),
+        (["compare", "{}:right"], "two or more"),
+        (["check"], "TARGET"),
+    ],
+)
+def test_mistakes_are_one_line(arguments, words, losses, capsys):
+    assert main([a.format(losses) for a in arguments]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
