@@ -133,7 +133,7 @@ class Block:
         """Return the largest tolerated norm of the bias; never below what rounding can make."""
         rounding = [p.rounding() for p in self.probes]
         floor = math.hypot(*rounding) if self.coordinates else math.sqrt(self.size) * max(rounding[1:])
-        return max(tolerance * self.unit, 4 * floor)
+        return max(tolerance * self.unit, 2 * floor)
 
 
 def random_quantile(level: float) -> float:

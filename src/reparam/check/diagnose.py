@@ -1,9 +1,9 @@
 """Name the likely cause of a bias, from what single draws say.
 
-At a step h / 64 a smooth loss shows its own derivative at each draw, and a loss with jumps shows it at all draws but
-the few that jump. So a gradient that agrees with the small-step slope at most draws, and is yet wrong in the mean,
-misses the jumps; a gradient that is zero is cut off; one that is the slope times a constant has a wrong weight; and
-so on, in the order of `CAUSES`.
+At a very small step a smooth loss shows its own derivative at each draw, and a loss with jumps shows it at all
+draws but the few that jump. So a gradient that agrees with the small-step slope at most draws, and is yet wrong in
+the mean, misses the jumps; a gradient that is zero is cut off; one that is the slope times a constant has a wrong
+weight; and so on, in the order of `_name`.
 """
 
 import math
@@ -26,7 +26,7 @@ CAUSES = {
     "baseline": "a baseline that saw its own sample: the factor is 1 - 1/S",
     "straight": "a relaxation: the value is discrete, the gradient is that of a smooth stand-in",
     "sign": "a flipped sign",
-    "weight": "a wrong weight: each draw of the gradient is the right one times a constant",
+    "weight": "a wrong weight: the gradient is the right one times a constant",
     "overwritten": "noise overwritten between forward passes: the factor is 1/K",
     "support": "a support that moves with the parameters: the gradient is the value times a constant score",
     "dropped": "a term dropped: part of the dependence on the parameters has no path to them",
@@ -55,7 +55,7 @@ class Evidence:
     @property
     def agreement(self) -> float:
         """Return the share of draws at which G is the slope."""
-        return float(np.mean(np.abs(self.g - self.slope) <= 0.02 * np.abs(self.g + self.slope) + self.floor))
+        return float(np.mean(np.abs(self.g - self.slope) <= 0.005 * np.abs(self.g + self.slope) + self.floor))
 
     @property
     def flat(self) -> float:
@@ -78,9 +78,11 @@ def _name(
     if not e.g.any():
         return "detached"
     if e.agreement > 0.6:
-        return "relaxation" if referenced and e.flat < 0.5 and not _jumps(runner, probe) else "jump"
+        return "relaxation" if referenced and e.flat < 0.5 and not _jumps(runner, probe, e.slope) else "jump"
     if np.any(e.repeated != e.g) and np.allclose(e.again, e.value):
         return "state"
+    if error < 0.05 and any(abs(factor - k) < min(3 * error + 0.002, 0.05) for k in range(2, 9)):
+        return "weight"
     if e.flat > 0.5:
         if any(abs(factor - (1 - 1 / s)) < min(3 * error, 0.05) for s in range(2, 9)):
             return "baseline"
@@ -89,7 +91,7 @@ def _name(
         return "sign" if factor < 0 else "weight"
     if abs(factor + 1) < min(3 * error, 0.1):
         return "sign"
-    if any(abs(factor - 1 / k) < min(3 * error + 0.01, 0.06) for k in range(2, 9)) and _others_right(
+    if any(abs(factor - 1 / k) < min(3 * error + 0.002, 0.06) for k in range(2, 9)) and _others_right(
         block, blocks
     ):
         return "overwritten"
@@ -99,21 +101,30 @@ def _name(
 
 
 def _evidence(runner: Runner, probe: Probe) -> Evidence:
-    objective = Objective(runner, runner.loss)
-    own = probe.objective
-    h = probe.h / 64
-    epsilon = probe.epsilon
-    rows = []
+    """Take single draws at the smallest step whose rounding error is still small against the gradient."""
+    values: list[float] = []
+    agains: list[float] = []
+    g: list[float] = []
+    repeated: list[float] = []
     for k in range(DRAWS):
-        value, gradient = runner.gradient(k)
-        again, repeated = runner.gradient(k)
-        step = max(h, 64 * epsilon * abs(value)) if own is not None else _free_step(runner, probe)
-        slope = objective.difference(k, probe.block, probe.v, step).first
-        g = (float(probe.flat @ x[probe.block]) for x in (gradient, repeated))
-        rows.append((*g, slope, value, again))
-    g1, g2, slopes, values, agains = (np.array(column) for column in zip(*rows))
-    floor = 8 * epsilon * float(np.max(np.abs(values))) / step + 1e-300
-    return Evidence(g1, np.nan_to_num(slopes), values, g2, agains, floor)
+        for value_list, g_list in ((values, g), (agains, repeated)):
+            value, gradient = runner.gradient(k)
+            value_list.append(value)
+            g_list.append(float(probe.flat @ gradient[probe.block]))
+    error = 8 * probe.epsilon * float(np.max(np.abs(values)))
+    size = max(float(np.median(np.abs(g))), abs(probe.slope_mean))
+    widest = probe.h / 64 if probe.objective is not None else _free_step(runner, probe) / 8
+    step = min(widest, max(widest / 1024, 20 * error / size if size > 0 else widest))
+    objective = Objective(runner, runner.loss)
+    slopes = [objective.difference(k, probe.block, probe.v, step).first for k in range(DRAWS)]
+    return Evidence(
+        g=np.array(g),
+        slope=np.nan_to_num(slopes),
+        value=np.array(values),
+        repeated=np.array(repeated),
+        again=np.array(agains),
+        floor=error / step + 1e-300,
+    )
 
 
 def _free_step(runner: Runner, probe: Probe) -> float:
@@ -121,13 +132,12 @@ def _free_step(runner: Runner, probe: Probe) -> float:
     return max(1e-2 * float(base.square().mean().sqrt()), 1e-3) / float(probe.v.abs().max())
 
 
-def _jumps(runner: Runner, probe: Probe) -> bool:
-    """Say whether the value jumps at a large step where it is smooth at a small one."""
+def _jumps(runner: Runner, probe: Probe, slope: np.ndarray) -> bool:
+    """Say whether single draws have another slope at a large step than at a very small one."""
     objective = Objective(runner, runner.loss)
     h = probe.h if probe.objective is not None else _free_step(runner, probe)
-    wide = [objective.difference(k, probe.block, probe.v, h) for k in range(DRAWS)]
-    rough = [abs(d.truncation) > 0.2 * abs(d.first) for d in wide if math.isfinite(d.slope)]
-    return bool(rough) and float(np.mean(rough)) > 0.02
+    wide = np.array([objective.difference(k, probe.block, probe.v, h).slope for k in range(DRAWS)])
+    return float(np.mean(np.abs(wide - slope) > 0.02 * np.abs(slope))) > 0.2
 
 
 def _factor_error(probe: Probe) -> float:

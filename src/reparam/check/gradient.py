@@ -12,7 +12,8 @@ from reparam.check.block import Block, make_block
 from reparam.check.diagnose import Diagnosis, diagnose
 from reparam.check.draws import Loss, Params, Runner
 from reparam.check.probe import Probe
-from reparam.check.reference import Objective, exact_gradient, unit_roundoff
+from reparam.check.reference import FEW, SLOW, Objective, exact_gradient, unit_roundoff
+from reparam.check.reference import PILOT as PILOT_STEP
 from reparam.check.report import BlockReport, Report
 from reparam.noise import Noise, given
 
@@ -148,11 +149,14 @@ class Check:
     def _objective(self, meant: Loss, exact: bool) -> Objective:
         with_value = self.runner.call(meant, 0)
         epsilon = unit_roundoff(self.runner, with_value)
+        started = time.perf_counter()
         values = self.values if exact else [self.runner.value(meant, k) for k in range(8)]
+        pilot = FEW if time.perf_counter() - started > 8 * SLOW else PILOT_STEP
         if not np.isfinite(values).all():
             raise ValueError("check.gradient: reference must be finite; got nan or inf; look at its inputs")
         size = float(np.max(np.abs(values)))
-        return Objective(self.runner, meant, size, epsilon, bool(np.std(values) <= 100 * epsilon * size))
+        still = bool(np.std(values) <= 100 * epsilon * size)
+        return Objective(self.runner, meant, size, epsilon, pilot, still)
 
     def draw(self) -> list[np.ndarray]:
         """Take the next gradient."""

@@ -17,6 +17,8 @@ from torch import Tensor
 from reparam.check.draws import Loss, Runner
 
 PILOT = 8  # draws that choose the step
+SLOW = 5e-4  # seconds per value above which fewer do: `FEW`
+FEW = 3
 TIGHT = 0.05  # largest |T / D_1| of the median draw for the differences to count as smooth
 RUNGS = 60  # halvings before giving up
 REFINE = 4  # halvings of a smooth step for the sake of precision
@@ -40,6 +42,7 @@ class Objective:
     loss: Loss
     size: float = 0.0  # largest |l| seen
     epsilon: float = 0.0  # rounding unit of the loss and of its parameters
+    pilot: int = PILOT
     still: bool = False  # the value does not vary, so neither does its rounding error
 
     def difference(self, k: int, block: int, v: Tensor, h: float) -> Difference:
@@ -101,7 +104,7 @@ def settle(objective: Objective, block: int, v: Tensor, start: float, precision:
 
 def _confirmed(objective: Objective, block: int, v: Tensor, h: float, rows: list[Difference]) -> bool:
     """Say whether shorter steps see the same slopes: a long one may alias an oscillating loss."""
-    for shorter in (0.618 * h, h / 19, h / 613):
+    for shorter in (0.618 * h, h / 613):
         others = _rows(objective, block, v, shorter)
         apart = float(np.median([abs(a.slope - b.slope) for a, b in zip(rows, others)]))
         if not apart <= 2 * TIGHT * _typical(others)[0] + objective.rounding(shorter):
@@ -127,7 +130,7 @@ def _refine(objective: Objective, block: int, v: Tensor, h: float, precision: fl
 
 
 def _rows(objective: Objective, block: int, v: Tensor, h: float) -> list[Difference]:
-    return [objective.difference(k, block, v, h) for k in range(PILOT)]
+    return [objective.difference(k, block, v, h) for k in range(objective.pilot)]
 
 
 def _typical(rows: list[Difference]) -> tuple[float, float]:
