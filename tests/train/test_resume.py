@@ -98,6 +98,49 @@ def test_resuming_a_finished_run_changes_nothing(tmp_path):
     assert before == {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in run.iterdir()}
 
 
+def test_killed_after_the_last_step(tmp_path, monkeypatch):
+    """Pictures and report that a kill prevented are made by resuming, after an extension too."""
+    import reparam.train.job as job
+
+    def killed(*_):
+        raise Killed
+
+    run, names = tmp_path / "run", ("samples.png", "reconstructions.png", "report.html")
+    with monkeypatch.context() as patch:
+        patch.setattr(job, "finish", killed)
+        assert main(["train", *COMMON, "--epochs", "1", "--out", str(run)]) == 70
+        (run / "report.html").write_text("old")
+        assert main(["train", "--resume", str(run), "--epochs", "2", "--quiet"]) == 70
+    assert main(["train", "--resume", str(run), "--quiet"]) == 0
+    assert all((run / name).exists() for name in names)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no file locks")
+def test_one_process_trains_a_run_and_others_may_read_it(tmp_path, monkeypatch, capsys):
+    run = tmp_path / "run"
+    step = Loop._one_step
+
+    def meddle(loop):
+        if loop.progress.step == 2:
+            loop.save()
+            half_written = run / ".model.safetensors.1.reparam-tmp"
+            half_written.write_bytes(b"half")
+            assert main(["evaluate", str(run), "--samples", "1"]) == 0
+            assert half_written.exists()
+            for arguments in (["--resume", str(run)], ["--data", "digits", "--out", str(run), "--overwrite"]):
+                capsys.readouterr()
+                assert main(["train", *arguments]) == 2
+                assert "one process" in capsys.readouterr().err.splitlines()[-1]
+        step(loop)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Loop, "_one_step", meddle)
+        train(run, "--epochs", "1")
+    train(tmp_path / "alone", "--epochs", "1")
+    assert weights(run) == weights(tmp_path / "alone")
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
 def test_more_epochs_extend_a_run(tmp_path, capsys):
     train(tmp_path / "three", "--epochs", "3")
     train(tmp_path / "one", "--epochs", "1")

@@ -149,6 +149,6 @@ class VAE(nn.Module):
         if not x.is_floating_point():
             raise TypeError(
                 f"VAE: x must be floating point, scaled as the training data (pictures to [0, 1]); got {x.dtype}; "
-                "reparam.data.load(...).floats() does it"
+                "reparam.data.load(...).batch() does it"
             )
         return x.to(like.device, like.dtype)

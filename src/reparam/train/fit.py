@@ -1,5 +1,6 @@
 """`fit`: the training loop for anyone's module."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from reparam.data import Dataset
 from reparam.noise import Noise, given
 from reparam.objectives import Terms
 from reparam.train.config import ConfigError
-from reparam.train.folder import RunError, create, environment, open_run
+from reparam.train.folder import RunError, claim, create, environment, open_run
 from reparam.train.loop import Examples, Loop
 from reparam.train.progress import Reporter
 
@@ -140,11 +141,12 @@ def fit(
         loop.reporter = Reporter(loop.total, loop.per_epoch)
     if out is not None:
         loop.folder = _folder(Path(out), loop, resume, overwrite)
-        if resume:
-            loop.resume()
     elif resume:
         raise RunError("fit: resume continues the run in `out`; got out=None; name the folder")
-    state = loop.run()
+    with contextlib.nullcontext() if loop.folder is None else claim(loop.folder):
+        if resume:
+            loop.resume()
+        state = loop.run()
     return FitResult(loop.history, state.step, state.skipped, state.best_epoch, state.best, loop.best_state)
 
 

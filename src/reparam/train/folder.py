@@ -9,10 +9,12 @@
 Nothing is ever unpickled.
 """
 
+import contextlib
 import json
 import os
 import platform
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,11 @@ from torch import Tensor
 from reparam._version import __version__
 from reparam.data.files import SUFFIX, FileError, explain, new_folder, sweep, write_bytes, write_json
 from reparam.kernels.select import describe
+
+try:
+    import fcntl
+except ImportError:  # Windows: nothing keeps two processes from one run
+    fcntl = None  # type: ignore[assignment]
 
 SCHEMA_VERSION = 1
 HEADER = "reparam"
@@ -77,10 +84,11 @@ def create(out: str, record: dict[str, Any], *, overwrite: bool) -> RunFolder:
     try:
         if replaced:
             fresh = path.with_name(f".{path.name}.{os.getpid()}.new{SUFFIX}")
-            with new_folder(fresh, who="train") as folder:
-                write_json(folder / "config.json", record, who="train")
-            os.replace(path, old)
-            os.replace(fresh, path)
+            with claim(path):
+                with new_folder(fresh, who="train") as folder:
+                    write_json(folder / "config.json", record, who="train")
+                os.replace(path, old)
+                os.replace(fresh, path)
             shutil.rmtree(old, ignore_errors=True)
         else:
             with new_folder(path, who="train") as folder:
@@ -92,9 +100,48 @@ def create(out: str, record: dict[str, Any], *, overwrite: bool) -> RunFolder:
     return RunFolder(path, record)
 
 
+@contextlib.contextmanager
+def claim(path: Path) -> Iterator[None]:
+    """Hold a run folder for writing, and remove what killed processes left in it.
+
+    The system lets go when a process dies, however it dies. Reading needs no claim.
+
+    Raises:
+        RunError: another process trains there.
+    """
+    handle = None if fcntl is None else os.open(path, os.O_RDONLY)
+    try:
+        if handle is not None:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunError(
+                    f"train: {path} must be trained by one process; got another one that trains it now; "
+                    "wait for it, or choose another folder"
+                ) from None
+            except OSError:  # a file system without locks
+                pass
+        sweep(path)
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
 def check_free(path: Path, *, overwrite: bool) -> None:
     """Raise unless a run may be made at `path`."""
-    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+    try:
+        path.lstat()
+        empty = path.is_dir() and not any(path.iterdir())
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise explain(path, error, who="train") from error
+    if (empty or overwrite) and path.resolve() == Path.cwd():
+        raise RunError(
+            f"train: --out must be a new folder; got {path}, the folder you stand in; name one below it"
+        )
+    if empty:
         return
     if not (path / "config.json").is_file():
         raise RunError(
@@ -131,7 +178,6 @@ def open_run(path: str | os.PathLike[str]) -> RunFolder:
         raise RunError(
             f"run: {file} has schema {version}; this reparam reads up to {SCHEMA_VERSION}; install a newer reparam"
         )
-    sweep(folder)
     return RunFolder(folder, record)
 
 

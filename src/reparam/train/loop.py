@@ -125,6 +125,7 @@ class Loop:
                         raise KeyboardInterrupt
                     if time.monotonic() - self.saved_at > max(self.save_seconds, SAVE_SHARE * self.save_cost):
                         self.save()
+                self._check_result()
                 self.progress.finished = True
                 self.save()
         finally:
@@ -201,6 +202,19 @@ class Loop:
                 f"train: {culprit} was not finite in {BAD_STEPS} steps in a row (up to step {self.progress.step}); "
                 "the steps were skipped, and training stopped; lower --lr, set --grad-clip, or check the data"
             )
+
+    def _check_result(self) -> None:
+        """Raise where nothing was learnt: no step could be taken, or the validation loss was never finite."""
+        if self.progress.skipped == self.progress.step:
+            got = "every step was skipped: loss or gradient not finite"
+        elif self.validation is not None and self.progress.best is None:
+            got = "the validation loss was never finite"
+        else:
+            return
+        raise TrainingError(
+            f"train: at least one step and one validation loss must be finite; {got}; "
+            "lower --lr, set --grad-clip, or rescale the data"
+        )
 
     @staticmethod
     def _name_term(numbers: dict[str, float]) -> str:
