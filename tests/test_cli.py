@@ -313,15 +313,27 @@ def test_broken_runs(run, capsys, tmp_path):
     state = (broken / "state.safetensors").read_bytes()
     (broken / "state.safetensors").write_bytes(state[: len(state) // 2])
     assert "whole safetensors file" in refused(capsys, "train", "--resume", broken, "--epochs", "2")
+    flipped = bytearray(state)
+    flipped[-20] ^= 1  # one bit of one weight
+    (broken / "state.safetensors").write_bytes(flipped)
+    assert "checksum" in refused(capsys, "train", "--resume", broken, "--epochs", "2")
     record = json.loads((broken / "config.json").read_text())
     for text, words in [
         (json.dumps({**record, "schema_version": 99}), "newer reparam"),
         (json.dumps({**record, "config": {**record["config"], "epoch": 3}}), "did you mean"),
+        (json.dumps({**record, "notes": 3}), "record of a run"),
+        (json.dumps({**record, "schema_version": 0}), "record of a run"),
+        (json.dumps({**record, "model": {**record["model"], "net": "rnn"}}), "another kind of model"),
+        (json.dumps({**record, "model": {**record["model"], "latent": "3"}}), "another kind of model"),
         ("{", "record of a run"),
         ("[]", "record of a run"),
     ]:
         (broken / "config.json").write_text(text)
         assert words in refused(capsys, "evaluate", broken)
+    (broken / "model.safetensors").write_bytes((run / "model.safetensors").read_bytes())
+    (broken / "config.json").write_text(json.dumps({**record, "data": {}}))
+    assert "what data" in refused(capsys, "evaluate", broken)
+    assert "what data" in refused(capsys, "train", "--resume", broken)
 
 
 def test_pickles_are_never_read(capsys, tmp_path):

@@ -176,6 +176,18 @@ def test_interrupt_leaves_a_resumable_run(tmp_path, monkeypatch):
     assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")
+def test_a_run_goes_on_when_nobody_reads(tmp_path):
+    command = [sys.executable, "-m", "reparam", "train", *COMMON[:-3], "--epochs", "2"]
+    environment = {**os.environ, "PYTHONPATH": ":".join(sys.path), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [*command, "--out", str(tmp_path / "run")], env=environment, stderr=subprocess.PIPE
+    )
+    process.stderr.close()
+    assert process.wait() == 0
+    assert json.loads((tmp_path / "run" / "state.json").read_text())["finished"]
+
+
 def test_the_data_must_not_change(tmp_path, capsys):
     import numpy
 
@@ -238,6 +250,8 @@ def test_fit_resumes_anyones_module(tmp_path, monkeypatch):
         patch.setattr(Loop, "_one_step", kill)
         with pytest.raises(Killed):
             fit_noisy(tmp_path / "cut")
+    with pytest.raises(ValueError, match="another kind of model"):
+        rp.load(tmp_path / "cut")
     resumed, _ = fit_noisy(tmp_path / "cut", resume=True)
     assert torch.equal(resumed.linear.weight, whole.linear.weight)
     with pytest.raises(ValueError, match="must be a new folder"):
@@ -279,5 +293,19 @@ def test_fit_errors_teach(tmp_path):
         rp.fit(module, (x, x[:2]), loss=lambda m, b, n: b, noise=rp.Noise(0))
     with pytest.raises(ValueError, match="name the folder"):
         rp.fit(module, x, loss=lambda m, b, n: b, noise=rp.Noise(0), resume=True)
+    with pytest.raises(TypeError, match="got NoneType"):
+        rp.fit(module, None, loss=lambda m, b, n: b, noise=rp.Noise(0))
+    with pytest.raises(ValueError, match="reach a parameter"):
+        rp.fit(module, x, loss=lambda m, b, n: b.sum(), noise=rp.Noise(0))
+    for more, words in [
+        ({"epochs": 1.5}, "integers, 1 or more"),
+        ({"batch_size": 0}, "integers, 1 or more"),
+        ({"grad_clip": -1.0}, "grad_clip must be 0"),
+        ({"optimizer": torch.optim.LBFGS(module.parameters())}, "got LBFGS"),
+        ({"optimizer": torch.optim.SGD(Noisy().parameters(), 0.1)}, "parameters of module"),
+        ({"optimizer": torch.optim.Adam(module.parameters(), torch.tensor(0.1))}, "pass tensors as floats"),
+    ]:
+        with pytest.raises((TypeError, ValueError), match=words):
+            rp.fit(module, x, loss=lambda m, b, n: m.linear(b).sum(), noise=rp.Noise(0), **more)
     with pytest.raises(ValueError, match="parameters to train"):
         rp.fit(nn.ReLU(), x, loss=lambda m, b, n: b, noise=rp.Noise(0))

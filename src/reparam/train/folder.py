@@ -10,6 +10,7 @@ Nothing is ever unpickled.
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import platform
@@ -35,7 +36,7 @@ except ImportError:  # Windows: nothing keeps two processes from one run
     fcntl = None  # type: ignore[assignment]
 
 SCHEMA_VERSION = 1
-HEADER = "reparam"
+HEADER, DIGEST = "reparam", "blake2b"  # keys of the metadata of a safetensors file
 
 
 class RunError(ValueError):
@@ -48,6 +49,16 @@ class RunFolder:
 
     path: Path
     record: dict[str, Any]
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What the run was trained on: kind, fingerprint and more."""
+        facts = self.record.get("data")
+        if not isinstance(facts, dict) or not {"kind", "fingerprint"} <= set(facts):
+            raise RunError(
+                f"run: {self.file('config.json')} must say what data the run was trained on; got {facts!r}; train again"
+            )
+        return facts
 
     def file(self, name: str) -> Path:
         """Return the path of a file in the folder."""
@@ -168,7 +179,11 @@ def open_run(path: str | os.PathLike[str]) -> RunFolder:
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
         version = record["schema_version"]
-        if not isinstance(version, int) or not isinstance(record["config"], dict):
+        if type(version) is not int or version < 1 or not isinstance(record["config"], dict):
+            raise KeyError("config")
+        if not isinstance(record.get("environment", {}), dict) or not isinstance(
+            record.get("notes", []), list
+        ):
             raise KeyError("config")
     except (ValueError, KeyError, TypeError):
         raise RunError(f"run: {file} must be the record of a run; got something else; train again") from None
@@ -181,10 +196,21 @@ def open_run(path: str | os.PathLike[str]) -> RunFolder:
     return RunFolder(folder, record)
 
 
+def digest(tensors: dict[str, Tensor], header: str) -> str:
+    """Return BLAKE2b-128 of a header and of every name, dtype, shape and byte of contiguous tensors."""
+    state = hashlib.blake2b(header.encode(), digest_size=16)
+    for name in sorted(tensors):
+        t = tensors[name]
+        state.update(repr((name, str(t.dtype), tuple(t.shape))).encode())
+        state.update(t.reshape(-1).view(torch.uint8).numpy())
+    return state.hexdigest()
+
+
 def write_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any] | None = None) -> None:
     """Write tensors, with a JSON header, as one safetensors file, atomically."""
     content = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
-    metadata = {HEADER: json.dumps(header, allow_nan=False)} if header is not None else None
+    metadata = {HEADER: json.dumps(header, allow_nan=False)} if header is not None else {}
+    metadata[DIGEST] = digest(content, metadata.get(HEADER, ""))
     write_bytes(path, save(content, metadata), who="train")
 
 
@@ -196,8 +222,12 @@ def read_tensors(path: Path, who: str = "run") -> tuple[dict[str, Tensor], dict[
     """
     try:
         with safe_open(path, "pt") as file:
-            header = json.loads((file.metadata() or {}).get(HEADER, "{}"))
-            return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118
+            metadata = file.metadata() or {}
+            header = json.loads(metadata.get(HEADER, "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if metadata.get(DIGEST, wanted := digest(tensors, metadata.get(HEADER, ""))) != wanted:
+            raise ValueError("changed bytes (its checksum differs)")
+        return tensors, header
     except FileNotFoundError:
         raise RunError(
             f"{who}: {path} is missing; the run has not reached its first checkpoint; continue it with --resume"

@@ -137,12 +137,12 @@ def wrote(out: str) -> None:
 
 def _examples(run: str, data: str, split: str, model: VAE) -> tuple[DatasetExamples, str]:
     """Return the examples to look at: a part of the run's data, or all of other data."""
-    record = open_run(run).record
-    config = from_record(record["config"], run)
+    folder = open_run(run)
+    config = from_record(folder.record["config"], run)
     dtype = next(model.parameters()).dtype
     dataset = load(data or config.data, size=config.size or None)
-    _check_fit(dataset, record["data"], model, data or config.data)
-    if not data and dataset.fingerprint != record["data"]["fingerprint"]:
+    _check_fit(dataset, folder.data, model, data or config.data)
+    if not data and dataset.fingerprint != folder.data["fingerprint"]:
         raise RunError(
             f"run: the data {config.data} of {run} changed since training; name the data with --data"
         )
@@ -160,7 +160,7 @@ def _check_fit(dataset: Dataset, trained: dict[str, object], model: VAE, name: s
 
 
 def _need_pictures(run: str, model: VAE, who: str, instead: str) -> None:
-    kind = open_run(run).record["data"]["kind"]
+    kind = open_run(run).data["kind"]
     if not shows_pictures(model, kind):
         raise ConfigError(
             f"{who}: a picture needs a model of pictures; got {kind} data of shape {model.event}; write {instead}"

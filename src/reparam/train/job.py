@@ -196,7 +196,7 @@ def resume(path: str, changes: Mapping[str, Any], *, quiet: bool = False) -> Run
     before = from_record(run.record["config"], str(run.file("config.json")))
     config = extended(before, changes)
     ready = prepare(config)
-    if ready.dataset.fingerprint != run.record["data"]["fingerprint"]:
+    if ready.dataset.fingerprint != run.data["fingerprint"]:
         raise RunError(f"resume: the data of {path} must be as they were; {config.data} changed; train anew")
     with thread_count(config.threads), claim(run.path):
         warn_environment(run)
@@ -292,5 +292,6 @@ def finish(run: RunFolder, ready: Prepared, loop: Loop, progress: Progress, quie
 def say(lines: Any, quiet: bool) -> None:
     """Print lines for people on stderr."""
     if not quiet:
-        for line in filter(None, lines):
-            print(line, file=sys.stderr)
+        with contextlib.suppress(BrokenPipeError):  # the run goes on when nobody reads
+            for line in filter(None, lines):
+                print(line, file=sys.stderr)
