@@ -148,6 +148,16 @@ def test_numbers_in_the_shape_of_pictures_are_no_pictures(tmp_path, capsys):
         assert "write an .npy file" in refused(capsys, command, out, "--out", tmp_path / "s.png")
 
 
+def test_a_format_that_cannot_hold_the_picture(tmp_path, capsys):
+    data, out = tmp_path / "x.npy", tmp_path / "run"
+    numpy.save(data, rp.Noise(0).randint(0, 256, (20, 8, 8, 4)).numpy().astype("uint8"))
+    assert main(["train", "--data", str(data), *TINY, "--out", str(out)]) == 0
+    assert "transparency" in refused(capsys, "sample", out, "--out", tmp_path / "s.jpg")
+    line = refused(capsys, "sample", out, "-n", "100000", "--out", tmp_path / "s.webp")
+    assert "fewer pictures" in line
+    assert not (tmp_path / "s.webp").exists()
+
+
 def test_one_test_example_has_no_standard_error(tmp_path, capsys):
     data, out = tmp_path / "x.npy", tmp_path / "run"
     numpy.save(data, rp.Noise(0).normal((3, 2)).numpy())
@@ -225,6 +235,7 @@ BAD_OPTIONS = [
     (["train", "--data", "digits", "--epoch", "3", "--out", "x"], "--epoch"),
     (["train", "--data", "digits", "--batch-size", str(10**30), "--out", "x"], "below 2^62"),
     (["train", "--data", "digits", "--free-bits", "1e300", "--out", "x"], "below 2^62"),
+    (["train", "--data", "digits", "--threads", "1000000", "--out", "x"], "threads must be 1024"),
     (["train", "--data", "digits", "--device", "meta", "--out", "x"], "device must be one"),
     (["train", "--data", "digits", "--device", "mkldnn", "--out", "x"], "device must be one"),
     (["train", "--data", "digits", "--hidden", str(10**12), "--out", "x"], "fit into memory"),

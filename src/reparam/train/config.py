@@ -14,6 +14,7 @@ MODELS = ("vae",)
 NETS = ("auto", "mlp", "conv")
 LIKELIHOODS = ("auto", "bernoulli", "gaussian")
 PRECISIONS = ("float32", "float64", "bfloat16")
+MOST_THREADS = 1024  # far more, and the system ends the process
 LARGEST = 1 << 62  # what an int64 and a float32 hold with room to spare
 
 
@@ -75,6 +76,8 @@ class TrainConfig:
             if not 0 <= getattr(self, name) < LARGEST:
                 bound = "below 2^62" if getattr(self, name) >= LARGEST else "0 or more"
                 raise ConfigError(f"train: {dashed(name)} must be {bound}; got {getattr(self, name)}")
+        if self.threads > MOST_THREADS:
+            raise ConfigError(f"train: threads must be {MOST_THREADS} at the most; got {self.threads}")
         if not 0 < self.lr < LARGEST:
             raise ConfigError(f"train: lr must be positive; got {self.lr}")
         if not 0 <= self.warmup <= 1:

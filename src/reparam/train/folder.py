@@ -202,7 +202,7 @@ def digest(tensors: dict[str, Tensor], header: str) -> str:
     for name in sorted(tensors):
         t = tensors[name]
         state.update(repr((name, str(t.dtype), tuple(t.shape))).encode())
-        state.update(t.reshape(-1).view(torch.uint8).numpy())
+        state.update(t.reshape(-1).view(torch.uint8).numpy().data)
     return state.hexdigest()
 
 
