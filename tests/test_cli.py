@@ -95,6 +95,8 @@ def test_sample_reconstruct_encode(run, tmp_path, capsys):
     codes = numpy.load(tmp_path / "z.npy")
     model = rp.load(run)
     assert codes.shape == (1797, 3)
+    assert main(["sample", str(run), "-n", "2", "--out", str(tmp_path / "S.NPY")]) == 0
+    assert numpy.load(tmp_path / "S.NPY").shape == (2, 1, 8, 8)
     numpy.testing.assert_allclose(codes[:5], model.encode(load("digits").batch()[:5]).numpy(), atol=1e-6)
 
 
@@ -137,6 +139,58 @@ def test_folder_of_pictures(tmp_path, capsys):
     assert rp.load(out).event == (3, 16, 16)
 
 
+def test_numbers_in_the_shape_of_pictures_are_no_pictures(tmp_path, capsys):
+    data, out = tmp_path / "x.npy", tmp_path / "run"
+    numpy.save(data, rp.Noise(0).normal((30, 6, 6)).numpy())
+    assert main(["train", "--data", str(data), *TINY, "--out", str(out)]) == 0
+    assert not (out / "samples.png").exists()
+    for command in ("sample", "reconstruct"):
+        assert "write an .npy file" in refused(capsys, command, out, "--out", tmp_path / "s.png")
+
+
+def test_a_format_that_cannot_hold_the_picture(tmp_path, capsys):
+    data, out = tmp_path / "x.npy", tmp_path / "run"
+    numpy.save(data, rp.Noise(0).randint(0, 256, (20, 8, 8, 4)).numpy().astype("uint8"))
+    assert main(["train", "--data", str(data), *TINY, "--out", str(out)]) == 0
+    assert "transparency" in refused(capsys, "sample", out, "--out", tmp_path / "s.jpg")
+    line = refused(capsys, "sample", out, "-n", "100000", "--out", tmp_path / "s.webp")
+    assert "fewer pictures" in line
+    assert not (tmp_path / "s.webp").exists()
+
+
+def test_one_test_example_has_no_standard_error(tmp_path, capsys):
+    data, out = tmp_path / "x.npy", tmp_path / "run"
+    numpy.save(data, rp.Noise(0).normal((3, 2)).numpy())
+    assert main(["train", "--data", str(data), *TINY, "--out", str(out)]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", str(out), "--samples", "1", "--json"]) == 0
+    captured = capsys.readouterr()
+    numbers = json.loads(captured.out)
+    assert captured.err == ""
+    assert numbers["nll_standard_error_nats"] is None
+    assert numbers["nll_importance_standard_error_nats"] is None
+    assert main(["evaluate", str(out), "--samples", "1"]) == 0
+    assert "standard error unknown over examples" in capsys.readouterr().out
+
+
+def test_training_that_learns_nothing_is_refused(tmp_path, capsys):
+    numpy.save(tmp_path / "x.npy", numpy.array([[-3.4e38], [3.4e38]] * 20))
+    line = refused(capsys, "train", "--data", tmp_path / "x.npy", *TINY, "--out", tmp_path / "a")
+    assert "finite" in line
+    options = ["--batch-size", "300", "--lr", "1e10", "--out", tmp_path / "b"]
+    assert "never finite" in refused(capsys, "train", "--data", "digits", *TINY, *options)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names that are not UTF-8")
+def test_names_that_are_not_text(tmp_path):
+    data = os.fsencode(tmp_path) + b"/x\xff.npy"
+    with open(data, "wb") as file:
+        numpy.save(file, rp.Noise(0).normal((30, 2)).numpy())
+    out = str(tmp_path / "run")
+    assert main(["train", "--data", os.fsdecode(data), *TINY, "--out", out]) == 0
+    assert main(["evaluate", out, "--samples", "2", "--json"]) == 0
+
+
 def test_configuration_file(tmp_path, capsys):
     config = tmp_path / "c.toml"
     config.write_text('data = "digits"\nepochs = 7\nbatch-size = 64\nhidden = [5, 4]\nlr = 1\n')
@@ -155,9 +209,12 @@ def test_configuration_file(tmp_path, capsys):
         ("epochs = [1", "must be TOML"),
         ("hidden = [1.5]", "a list of integers"),
         ("epochs = true", "epochs must be int"),
+        ("batch-size = 3\nbatch_size = 4", "batch-size twice"),
     ]:
         config.write_text(text)
         assert words in refused(capsys, "train", "--data", "digits", "--config", config, "--dry-run")
+    config.write_bytes(b"\xef\xbb\xbfepochs = 3\n")  # as Windows editors write it
+    assert main(["train", "--data", "digits", "--config", str(config), "--dry-run"]) == 0
     assert "readable file" in refused(capsys, "train", "--config", tmp_path / "none.toml", "--dry-run")
 
 
@@ -176,6 +233,17 @@ BAD_OPTIONS = [
     (["train", "--data", "digits", "--device", "gpu", "--out", "x"], "device must be one"),
     (["train", "--data", "digits", "--seed", "-1", "--out", "x"], "seed must be in"),
     (["train", "--data", "digits", "--epoch", "3", "--out", "x"], "--epoch"),
+    (["train", "--data", "digits", "--batch-size", str(10**30), "--out", "x"], "below 2^62"),
+    (["train", "--data", "digits", "--free-bits", "1e300", "--out", "x"], "below 2^62"),
+    (["train", "--data", "digits", "--threads", "1000000", "--out", "x"], "threads must be 1024"),
+    (["train", "--data", "digits", "--device", "meta", "--out", "x"], "device must be one"),
+    (["train", "--data", "digits", "--device", "mkldnn", "--out", "x"], "device must be one"),
+    (["train", "--data", "digits", "--hidden", str(10**12), "--out", "x"], "fit into memory"),
+    (["train", "--data", "digits", "--out", "."], "the folder you stand in"),
+    (["train", "--data", "digits", "--out", "x" * 300], "name is too long"),
+    (["train", "--resume", "nowhere", "--dry-run"], "--dry-run checks a new run"),
+    (["evaluate", "nowhere", "--seed", "-1"], "--seed must be in"),
+    (["sample", "nowhere", "--seed", str(2**64), "--out", "s.png"], "--seed must be in"),
     (["trian"], "trian"),
     (["evaluate", "nowhere"], "no such folder"),
     (["evaluate", "."], "no config.json"),
@@ -256,15 +324,27 @@ def test_broken_runs(run, capsys, tmp_path):
     state = (broken / "state.safetensors").read_bytes()
     (broken / "state.safetensors").write_bytes(state[: len(state) // 2])
     assert "whole safetensors file" in refused(capsys, "train", "--resume", broken, "--epochs", "2")
+    flipped = bytearray(state)
+    flipped[-20] ^= 1  # one bit of one weight
+    (broken / "state.safetensors").write_bytes(flipped)
+    assert "checksum" in refused(capsys, "train", "--resume", broken, "--epochs", "2")
     record = json.loads((broken / "config.json").read_text())
     for text, words in [
         (json.dumps({**record, "schema_version": 99}), "newer reparam"),
         (json.dumps({**record, "config": {**record["config"], "epoch": 3}}), "did you mean"),
+        (json.dumps({**record, "notes": 3}), "record of a run"),
+        (json.dumps({**record, "schema_version": 0}), "record of a run"),
+        (json.dumps({**record, "model": {**record["model"], "net": "rnn"}}), "another kind of model"),
+        (json.dumps({**record, "model": {**record["model"], "latent": "3"}}), "another kind of model"),
         ("{", "record of a run"),
         ("[]", "record of a run"),
     ]:
         (broken / "config.json").write_text(text)
         assert words in refused(capsys, "evaluate", broken)
+    (broken / "model.safetensors").write_bytes((run / "model.safetensors").read_bytes())
+    (broken / "config.json").write_text(json.dumps({**record, "data": {}}))
+    assert "what data" in refused(capsys, "evaluate", broken)
+    assert "what data" in refused(capsys, "train", "--resume", broken)
 
 
 def test_pickles_are_never_read(capsys, tmp_path):

@@ -96,6 +96,10 @@ def train_command(
     given |= {"model": model} if model else {}
     layers = [read_toml(config)] if config else []
     if resume:
+        if dry_run:
+            raise ConfigError(
+                "train: --dry-run checks a new run; got --resume with it; leave one of them out"
+            )
         _resume(resume, {**(layers[0] if layers else {}), **given}, out, overwrite, quiet)
         return
     chosen = resolve(*layers, given)
@@ -139,6 +143,7 @@ def evaluate(
     reparam evaluate RUN --samples 500 --json
     """
     _count("evaluate", "samples", samples)
+    _seed("evaluate", seed)
     from reparam.train.inspect import evaluate_run, evaluation_text
 
     result = evaluate_run(run, data=data, split=split, samples=samples, seed=seed)
@@ -170,6 +175,7 @@ def sample(
     reparam sample RUN -n 64 --seed 1 --out samples.png
     """
     _count("sample", "-n", n)
+    _seed("sample", seed)
     from reparam.train.inspect import sample_run
 
     sample_run(run, n=n, seed=seed, out=out, draw=draw, label=label, overwrite=overwrite)
@@ -347,6 +353,19 @@ def _count(who: str, option: str, value: int) -> None:
         raise ConfigError(f"{who}: {option} must be 1 or more; got {value}")
 
 
+def _seed(who: str, value: int) -> None:
+    if not 0 <= value < 1 << 64:
+        raise ConfigError(f"{who}: --seed must be in [0, 2^64); got {value}")
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Tell whether the system gave no memory; torch has no type of its own for the CPU."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError)
+        and ("can't allocate memory" in str(error) or "out of memory" in str(error))
+    )
+
+
 def input_errors() -> tuple[type[Exception], ...]:
     """Return the exceptions that mean bad input; modules that were never imported cannot have raised one."""
     names = {
@@ -383,6 +402,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if isinstance(error, input_errors()):
             return _fail(2, " ".join(str(error).split()), show_traceback)
+        if _out_of_memory(error):
+            text = "reparam: the work must fit into memory; got none left; ask for less (-n, --latent, --hidden, ...)"
+            return _fail(2, text, show_traceback)
         text = f"reparam: a fault of reparam, not of yours: {type(error).__name__}: {' '.join(str(error).split())}"
         return _fail(70, f"{text}; run again with --traceback and report it", show_traceback)
 

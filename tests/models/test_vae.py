@@ -181,3 +181,21 @@ def test_errors_teach():
         build_vae(ModelSpec((5,), 2, likelihood="poisson"), rp.Noise(0))
     with pytest.raises(ValueError, match="C, H, W"):
         build_vae(ModelSpec((5,), 2, net="conv"), rp.Noise(0))
+
+
+def test_wrong_inputs_are_named():
+    model = build_vae(ModelSpec((3,), 2, hidden=(4,)), rp.Noise(0))
+    grey = torch.full((2, 3), 0.5)
+    for call in (model.encode, model.reconstruct, model.log_prob):
+        with pytest.raises(ValueError, match="values 0 and 1 only"):
+            call(grey)
+    with pytest.raises(ValueError, match=r"values in \[0, 1\]"):
+        build_vae(ModelSpec((3,), 2, hidden=(4,), binarize=True), rp.Noise(0)).encode(grey * 255)
+    with pytest.raises(TypeError, match="as_tensor"):
+        model.encode(grey.numpy())
+    for count in (0, -1, 2.5):
+        with pytest.raises(ValueError, match="samples must be an integer, 1 or more"):
+            model.log_prob(grey.round(), samples=count, noise=rp.Noise(0))
+    for count in (-1, 2.5, "3"):
+        with pytest.raises(ValueError, match="n must be an integer, 0 or more"):
+            model.sample(count, noise=rp.Noise(0))

@@ -98,6 +98,49 @@ def test_resuming_a_finished_run_changes_nothing(tmp_path):
     assert before == {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in run.iterdir()}
 
 
+def test_killed_after_the_last_step(tmp_path, monkeypatch):
+    """Pictures and report that a kill prevented are made by resuming, after an extension too."""
+    import reparam.train.job as job
+
+    def killed(*_):
+        raise Killed
+
+    run, names = tmp_path / "run", ("samples.png", "reconstructions.png", "report.html")
+    with monkeypatch.context() as patch:
+        patch.setattr(job, "finish", killed)
+        assert main(["train", *COMMON, "--epochs", "1", "--out", str(run)]) == 70
+        (run / "report.html").write_text("old")
+        assert main(["train", "--resume", str(run), "--epochs", "2", "--quiet"]) == 70
+    assert main(["train", "--resume", str(run), "--quiet"]) == 0
+    assert all((run / name).exists() for name in names)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no file locks")
+def test_one_process_trains_a_run_and_others_may_read_it(tmp_path, monkeypatch, capsys):
+    run = tmp_path / "run"
+    step = Loop._one_step
+
+    def meddle(loop):
+        if loop.progress.step == 2:
+            loop.save()
+            half_written = run / ".model.safetensors.1.reparam-tmp"
+            half_written.write_bytes(b"half")
+            assert main(["evaluate", str(run), "--samples", "1"]) == 0
+            assert half_written.exists()
+            for arguments in (["--resume", str(run)], ["--data", "digits", "--out", str(run), "--overwrite"]):
+                capsys.readouterr()
+                assert main(["train", *arguments]) == 2
+                assert "one process" in capsys.readouterr().err.splitlines()[-1]
+        step(loop)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Loop, "_one_step", meddle)
+        train(run, "--epochs", "1")
+    train(tmp_path / "alone", "--epochs", "1")
+    assert weights(run) == weights(tmp_path / "alone")
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
 def test_more_epochs_extend_a_run(tmp_path, capsys):
     train(tmp_path / "three", "--epochs", "3")
     train(tmp_path / "one", "--epochs", "1")
@@ -131,6 +174,18 @@ def test_interrupt_leaves_a_resumable_run(tmp_path, monkeypatch):
     assert json.loads((tmp_path / "cut" / "state.json").read_text())["step"] == 7
     assert main(["train", "--resume", str(tmp_path / "cut"), "--quiet"]) == 0
     assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")
+def test_a_run_goes_on_when_nobody_reads(tmp_path):
+    command = [sys.executable, "-m", "reparam", "train", *COMMON[:-3], "--epochs", "2"]
+    environment = {**os.environ, "PYTHONPATH": ":".join(sys.path), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [*command, "--out", str(tmp_path / "run")], env=environment, stderr=subprocess.PIPE
+    )
+    process.stderr.close()
+    assert process.wait() == 0
+    assert json.loads((tmp_path / "run" / "state.json").read_text())["finished"]
 
 
 def test_the_data_must_not_change(tmp_path, capsys):
@@ -195,6 +250,8 @@ def test_fit_resumes_anyones_module(tmp_path, monkeypatch):
         patch.setattr(Loop, "_one_step", kill)
         with pytest.raises(Killed):
             fit_noisy(tmp_path / "cut")
+    with pytest.raises(ValueError, match="another kind of model"):
+        rp.load(tmp_path / "cut")
     resumed, _ = fit_noisy(tmp_path / "cut", resume=True)
     assert torch.equal(resumed.linear.weight, whole.linear.weight)
     with pytest.raises(ValueError, match="must be a new folder"):
@@ -236,5 +293,19 @@ def test_fit_errors_teach(tmp_path):
         rp.fit(module, (x, x[:2]), loss=lambda m, b, n: b, noise=rp.Noise(0))
     with pytest.raises(ValueError, match="name the folder"):
         rp.fit(module, x, loss=lambda m, b, n: b, noise=rp.Noise(0), resume=True)
+    with pytest.raises(TypeError, match="got NoneType"):
+        rp.fit(module, None, loss=lambda m, b, n: b, noise=rp.Noise(0))
+    with pytest.raises(ValueError, match="reach a parameter"):
+        rp.fit(module, x, loss=lambda m, b, n: b.sum(), noise=rp.Noise(0))
+    for more, words in [
+        ({"epochs": 1.5}, "integers, 1 or more"),
+        ({"batch_size": 0}, "integers, 1 or more"),
+        ({"grad_clip": -1.0}, "grad_clip must be 0"),
+        ({"optimizer": torch.optim.LBFGS(module.parameters())}, "got LBFGS"),
+        ({"optimizer": torch.optim.SGD(Noisy().parameters(), 0.1)}, "parameters of module"),
+        ({"optimizer": torch.optim.Adam(module.parameters(), torch.tensor(0.1))}, "pass tensors as floats"),
+    ]:
+        with pytest.raises((TypeError, ValueError), match=words):
+            rp.fit(module, x, loss=lambda m, b, n: m.linear(b).sum(), noise=rp.Noise(0), **more)
     with pytest.raises(ValueError, match="parameters to train"):
         rp.fit(nn.ReLU(), x, loss=lambda m, b, n: b, noise=rp.Noise(0))

@@ -120,7 +120,7 @@ def write_bytes(path: str | os.PathLike[str], content: bytes, *, who: str = "wri
 
 def write_text(path: str | os.PathLike[str], text: str, *, who: str = "write") -> None:
     """Write text atomically, as UTF-8 with the line ends it has."""
-    write_bytes(path, text.encode("utf-8"), who=who)
+    write_bytes(path, text.encode("utf-8", "backslashreplace"), who=who)
 
 
 def write_json(path: str | os.PathLike[str], value: Any, *, who: str = "write") -> None:
@@ -155,7 +155,10 @@ def sweep(folder: str | os.PathLike[str]) -> list[Path]:
 
 def _json(value: Any, path: str | os.PathLike[str], who: str, *, indent: int | None = None) -> str:
     try:
-        return json.dumps(value, indent=indent, allow_nan=False, ensure_ascii=False)
+        text = json.dumps(value, indent=indent, allow_nan=False, ensure_ascii=False)
+        if any("\ud800" <= c <= "\udfff" for c in text):  # a file name that is not UTF-8
+            text = json.dumps(value, indent=indent, allow_nan=False)
+        return text
     except (TypeError, ValueError) as error:
         raise FileError(
             f"{who}: {os.fspath(path)} must get finite numbers, strings, lists and dicts; {error}"

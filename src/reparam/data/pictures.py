@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from reparam.data.files import write_bytes
+from reparam.data.files import FileError, write_bytes
 
 TILE = 48  # pixels, the least side of an enlarged picture
 FORMATS = {".png": "PNG", ".webp": "WEBP", ".bmp": "BMP", ".jpg": "JPEG", ".jpeg": "JPEG"}
@@ -83,12 +83,12 @@ def save_picture(image: Image.Image, path: str | os.PathLike[str], *, who: str =
     """Write a picture atomically in the format of the suffix (PNG, WebP and BMP without loss).
 
     Raises:
-        ValueError: a suffix that is not known, or transparency in a format that has none.
-        FileError: no permission, a full disk, no such folder.
+        ValueError: a suffix that is not known.
+        FileError: transparency, or a size, that the format does not have; no permission, a full disk, no such folder.
     """
     form = check_format(path, who=who)
     if form in ("JPEG", "BMP") and image.mode in ("LA", "RGBA"):
-        raise ValueError(
+        raise FileError(
             f"{who}: a picture with transparency must be saved as .png or .webp; got {os.fspath(path)!r}"
         )
     buffer = io.BytesIO()
@@ -98,7 +98,13 @@ def save_picture(image: Image.Image, path: str | os.PathLike[str], *, who: str =
         "JPEG": {"quality": 95},
         "BMP": {},
     }
-    image.save(buffer, form, **options[form])
+    try:
+        image.save(buffer, form, **options[form])
+    except (OSError, ValueError) as error:  # a sheet larger than the format allows
+        size = " x ".join(map(str, image.size))
+        raise FileError(
+            f"{who}: {os.fspath(path)} must fit the format {form}; got {size} pixels; choose .png, or fewer pictures"
+        ) from error
     write_bytes(path, buffer.getvalue(), who=who)
 
 

@@ -106,6 +106,8 @@ def _digits() -> Dataset:
 
 def _find(text: str, key: str | None) -> tuple[Path, str | None]:
     """Split PATH:KEY where PATH exists; refuse what does not exist, with near names."""
+    if not text:
+        raise DataError("load: the data must have a name or a path; got nothing; write digits, or a path")
     path = Path(text).expanduser()
     if path.exists():
         return path, key

@@ -24,6 +24,16 @@ class BernoulliLikelihood(nn.Module):
         super().__init__()
         self.event, self.dynamic = tuple(event), dynamic
 
+    def check(self, x: Tensor) -> None:
+        """Raise unless x can be scored: grey values in [0, 1] where they are binarised, else 0 and 1."""
+        good = (x >= 0) & (x <= 1) if self.dynamic else (x == 0) | (x == 1)
+        if not bool(good.all()):
+            want = "values in [0, 1]" if self.dynamic else "the values 0 and 1 only"
+            raise ValueError(
+                f"VAE: x must hold {want}, for a Bernoulli likelihood; got {float(x[~good][0]):.6g}; "
+                "rescale or binarise it"
+            )
+
     def target(self, x: Tensor, noise: Noise) -> Tensor:
         """Return what is scored: x, or x binarised by the noise."""
         if not self.dynamic:

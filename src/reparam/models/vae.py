@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from reparam import distributions as D
-from reparam.models.likelihoods import GaussianLikelihood, Likelihood
+from reparam.models.likelihoods import BernoulliLikelihood, GaussianLikelihood, Likelihood
 from reparam.noise import Noise, given
 from reparam.objectives import Terms, elbo
 
@@ -109,6 +109,9 @@ class VAE(nn.Module):
         is that of the binarised x.
         """
         noise = given(noise, "VAE.log_prob")
+        check_count("VAE.log_prob", "samples", samples)
+        if chunk is not None:
+            check_count("VAE.log_prob", "chunk", chunk)
         x = self.prepare(x)
         target = self.likelihood.target(x, noise.child("target"))
         log_w = self.log_weights(target, samples=samples, noise=noise.child("importance"), chunk=chunk)
@@ -130,6 +133,7 @@ class VAE(nn.Module):
 
         Example k has the address `rows(k)`: more samples keep the first ones.
         """
+        check_count("VAE.sample", "n", n, least=0)
         rows = given(noise, "VAE.sample").rows(torch.arange(n))
         output = self.decoder(self.prior().expand((n,)).sample((), noise=rows.child("prior")))
         return (
@@ -141,6 +145,8 @@ class VAE(nn.Module):
     def prepare(self, x: Tensor) -> Tensor:
         """Return x in the dtype and on the device of the model, checked for its shape."""
         like = next(self.parameters())
+        if not isinstance(x, Tensor):
+            raise TypeError(f"VAE: x must be a tensor; got {type(x).__name__}; write torch.as_tensor(x)")
         if x.shape[1:] != self.event:
             raise ValueError(
                 f"VAE: x must have shape (B, {', '.join(map(str, self.event))}), as the training data; "
@@ -149,6 +155,14 @@ class VAE(nn.Module):
         if not x.is_floating_point():
             raise TypeError(
                 f"VAE: x must be floating point, scaled as the training data (pictures to [0, 1]); got {x.dtype}; "
-                "reparam.data.load(...).floats() does it"
+                "reparam.data.load(...).batch() does it"
             )
+        if isinstance(self.likelihood, BernoulliLikelihood):
+            self.likelihood.check(x)
         return x.to(like.device, like.dtype)
+
+
+def check_count(who: str, what: str, value: int, least: int = 1) -> None:
+    """Raise unless a value is a whole number that is large enough."""
+    if type(value) is not int or value < least:
+        raise ValueError(f"{who}: {what} must be an integer, {least} or more; got {value!r}")

@@ -52,7 +52,7 @@ def load_checkpoint(folder: Path, module: nn.Module, optimizer: torch.optim.Opti
         counters, groups, history = header["counters"], header["groups"], header["history"]
         module.load_state_dict(part(state, "model."))
         restore_optimizer(optimizer, part(state, "optimizer."), groups)
-    except (KeyError, RuntimeError, ValueError) as error:
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
         text = " ".join(str(error).split())
         raise RunError(
             f"resume: {path} must hold the state of this model; got another ({text}); train again"

@@ -14,6 +14,8 @@ MODELS = ("vae",)
 NETS = ("auto", "mlp", "conv")
 LIKELIHOODS = ("auto", "bernoulli", "gaussian")
 PRECISIONS = ("float32", "float64", "bfloat16")
+MOST_THREADS = 1024  # far more, and the system ends the process
+LARGEST = 1 << 62  # what an int64 and a float32 hold with room to spare
 
 
 class ConfigError(ValueError):
@@ -67,12 +69,16 @@ class TrainConfig:
     def __post_init__(self) -> None:
         _check_choices(self)
         for name in ("epochs", "batch_size", "latent"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"train: {dashed(name)} must be 1 or more; got {getattr(self, name)}")
+            if not 1 <= getattr(self, name) < LARGEST:
+                bound = "1 or more" if getattr(self, name) < 1 else "below 2^62"
+                raise ConfigError(f"train: {dashed(name)} must be {bound}; got {getattr(self, name)}")
         for name in ("beta", "free_bits", "grad_clip", "size", "threads", "checkpoint_seconds"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise ConfigError(f"train: {dashed(name)} must be 0 or more; got {getattr(self, name)}")
-        if not 0 < self.lr < float("inf"):
+            if not 0 <= getattr(self, name) < LARGEST:
+                bound = "below 2^62" if getattr(self, name) >= LARGEST else "0 or more"
+                raise ConfigError(f"train: {dashed(name)} must be {bound}; got {getattr(self, name)}")
+        if self.threads > MOST_THREADS:
+            raise ConfigError(f"train: threads must be {MOST_THREADS} at the most; got {self.threads}")
+        if not 0 < self.lr < LARGEST:
             raise ConfigError(f"train: lr must be positive; got {self.lr}")
         if not 0 <= self.warmup <= 1:
             raise ConfigError(f"train: warmup must be a fraction of the run, 0 to 1; got {self.warmup}")
@@ -111,14 +117,20 @@ def read_toml(path: str) -> dict[str, Any]:
         ConfigError: no such file, broken TOML, an unknown key (with a suggestion), a value of another type.
     """
     try:
-        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        table = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(
             f"config: {path} must be a readable file; {error.strerror}; check the path"
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"config: {path} must be TOML; {error}; mend that line") from None
-    return dict((_read_key(path, key, value) for key, value in table.items()))
+    settings: dict[str, Any] = {}
+    for key, value in table.items():
+        name, value = _read_key(path, key, value)
+        if name in settings:
+            raise ConfigError(f"config: {path} sets {dashed(name)} twice, with - and with _; remove one")
+        settings[name] = value
+    return settings
 
 
 def from_record(record: Mapping[str, Any], where: str) -> TrainConfig:

@@ -33,22 +33,23 @@ class Evaluation:
         nll_nats: -log p(x), importance-weighted with K draws (an upper bound in expectation).
         nll_standard_error_nats: over examples: what other test data would change.
         nll_importance_standard_error_nats: over the K draws: what other draws would change.
+            A standard error is null where one example or one draw cannot tell it.
         reconstruction_nats, kl_nats: the two terms of the ELBO, E_q log p(x|z) and KL(q||p).
         bits_per_dim: nll in bits per dimension; null where the likelihood is a density.
         effective_sample_size_mean, _min: (sum w)^2 / sum w^2 over examples, of K.
         kl_per_unit_nats: KL of each latent unit, mean over examples.
         active_units: units whose posterior mean varies over the data by more than 0.01. latent_units: of how many.
-        collapsed: no unit is active: the decoder ignores z.
+        collapsed: no unit is active: the decoder ignores z. One example cannot tell: false.
     """
 
     split: str
     examples: int
     samples: int
     elbo_nats: float
-    elbo_standard_error_nats: float
+    elbo_standard_error_nats: float | None
     nll_nats: float
-    nll_standard_error_nats: float
-    nll_importance_standard_error_nats: float
+    nll_standard_error_nats: float | None
+    nll_importance_standard_error_nats: float | None
     reconstruction_nats: float
     kl_nats: float
     bits_per_dim: float | None
@@ -107,7 +108,7 @@ def evaluate(
         kl_per_unit_nats=kl_units.mean(-1).tolist(),
         active_units=active,
         latent_units=len(kl_units),
-        collapsed=active == 0,
+        collapsed=active == 0 and len(examples) > 1,
     )
 
 
@@ -124,19 +125,20 @@ def _evaluate_batch(
     return log_w, reconstruction, kl_units, q.mean.double().T
 
 
-def standard_error(values: Tensor) -> float:
-    """Return the standard error of the mean of independent values; 0 for a single one."""
-    return float(values.std() / math.sqrt(len(values))) if len(values) > 1 else 0.0
+def standard_error(values: Tensor) -> float | None:
+    """Return the standard error of the mean of independent values; None for a single one, which has no spread."""
+    return float(values.std() / math.sqrt(len(values))) if len(values) > 1 else None
 
 
-def importance_error(v: Tensor) -> float:
+def importance_error(v: Tensor) -> float | None:
     """Return the standard error of the mean NLL over the importance draws, by the delta method.
 
     v are normalised weights (K, N): var log((1/K) sum w) = sum_k (v_k - 1/K)^2 to first order, times K / (K - 1).
+    None for K = 1.
     """
     samples, examples = v.shape
     if samples == 1:
-        return 0.0
+        return None
     variance = (v - 1 / samples).square().sum(0) * samples / (samples - 1)
     return float(variance.sum().sqrt() / examples)
 

@@ -1,5 +1,7 @@
 """`fit`: the training loop for anyone's module."""
 
+import contextlib
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +13,9 @@ from torch import Tensor, nn
 from reparam.data import Dataset
 from reparam.noise import Noise, given
 from reparam.objectives import Terms
+from reparam.train.checkpoint import flatten_optimizer
 from reparam.train.config import ConfigError
-from reparam.train.folder import RunError, create, environment, open_run
+from reparam.train.folder import RunError, claim, create, environment, open_run
 from reparam.train.loop import Examples, Loop
 from reparam.train.progress import Reporter
 
@@ -123,8 +126,14 @@ def fit(
         >>> result.steps, round(module.weight.item())
         (80, 3)
     """
-    if min(epochs, batch_size) < 1:
-        raise ConfigError(f"fit: epochs and batch_size must be 1 or more; got {epochs} and {batch_size}")
+    if not (type(epochs) is type(batch_size) is int) or min(epochs, batch_size) < 1:
+        raise ConfigError(
+            f"fit: epochs and batch_size must be integers, 1 or more; got {epochs!r} and {batch_size!r}"
+        )
+    if not grad_clip >= 0:
+        raise ConfigError(f"fit: grad_clip must be 0 (none) or more; got {grad_clip!r}")
+    if optimizer is not None:
+        _check_optimizer(optimizer, module)
     examples = as_examples(data, "data")
     loop = Loop(
         module,
@@ -141,12 +150,27 @@ def fit(
         loop.reporter = Reporter(loop.total, loop.per_epoch)
     if out is not None:
         loop.folder = _folder(Path(out), loop, resume, overwrite)
-        if resume:
-            loop.resume()
     elif resume:
         raise RunError("fit: resume continues the run in `out`; got out=None; name the folder")
-    state = loop.run()
+    with contextlib.nullcontext() if loop.folder is None else claim(loop.folder):
+        if resume:
+            loop.resume()
+        state = loop.run()
     return FitResult(loop.history, state.step, state.skipped, state.best_epoch, state.best, loop.best_state)
+
+
+def _check_optimizer(optimizer: torch.optim.Optimizer, module: nn.Module) -> None:
+    """Raise unless an optimizer trains the module, steps without a closure, and can be stored."""
+    name = type(optimizer).__name__
+    closure = inspect.signature(optimizer.step).parameters.get("closure")
+    if closure is not None and closure.default is closure.empty:
+        raise TypeError(
+            f"fit: optimizer must step without a closure; got {name}; use Adam, SGD or their like"
+        )
+    own = {id(p) for p in module.parameters()}
+    if not any(id(p) in own for group in optimizer.param_groups for p in group["params"]):
+        raise ValueError(f"fit: optimizer must hold parameters of module; got {name} of others; rebuild it")
+    flatten_optimizer(optimizer)
 
 
 def _folder(out: Path, loop: Loop, resume: bool, overwrite: bool) -> Path:
@@ -172,14 +196,20 @@ def as_examples(data: Tensor | tuple[Tensor, ...] | Dataset, what: str) -> Examp
     """Return data as examples, checked to be of one length."""
     if isinstance(data, Dataset):
         return DatasetExamples(data, torch.arange(len(data)))
-    tensors = (data,) if isinstance(data, Tensor) else tuple(data)
-    if not tensors or not all(isinstance(t, Tensor) and t.ndim for t in tensors) or not len(tensors[0]):
+    tensors = (data,) if isinstance(data, Tensor) else data
+    if (
+        not isinstance(tensors, (tuple, list))
+        or not tensors
+        or not all(isinstance(t, Tensor) and t.ndim for t in tensors)
+        or not len(tensors[0])
+    ):
+        got = f"shape {tuple(data.shape)}" if isinstance(data, Tensor) else type(data).__name__
         raise TypeError(
-            f"fit: {what} must be a tensor, a tuple of tensors or a Dataset, with examples; got {data!r}"
+            f"fit: {what} must be a tensor, a tuple of tensors or a Dataset, with examples; got {got}"
         )
     if len({len(t) for t in tensors}) > 1:
         raise ValueError(f"fit: the tensors of {what} must have one length; got {[len(t) for t in tensors]}")
-    return TensorExamples(tensors)
+    return TensorExamples(tuple(tensors))
 
 
 def adam(module: nn.Module, lr: float) -> torch.optim.Adam:

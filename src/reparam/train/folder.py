@@ -9,10 +9,13 @@
 Nothing is ever unpickled.
 """
 
+import contextlib
+import hashlib
 import json
 import os
 import platform
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,8 +30,13 @@ from reparam._version import __version__
 from reparam.data.files import SUFFIX, FileError, explain, new_folder, sweep, write_bytes, write_json
 from reparam.kernels.select import describe
 
+try:
+    import fcntl
+except ImportError:  # Windows: nothing keeps two processes from one run
+    fcntl = None  # type: ignore[assignment]
+
 SCHEMA_VERSION = 1
-HEADER = "reparam"
+HEADER, DIGEST = "reparam", "blake2b"  # keys of the metadata of a safetensors file
 
 
 class RunError(ValueError):
@@ -41,6 +49,16 @@ class RunFolder:
 
     path: Path
     record: dict[str, Any]
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What the run was trained on: kind, fingerprint and more."""
+        facts = self.record.get("data")
+        if not isinstance(facts, dict) or not {"kind", "fingerprint"} <= set(facts):
+            raise RunError(
+                f"run: {self.file('config.json')} must say what data the run was trained on; got {facts!r}; train again"
+            )
+        return facts
 
     def file(self, name: str) -> Path:
         """Return the path of a file in the folder."""
@@ -77,10 +95,11 @@ def create(out: str, record: dict[str, Any], *, overwrite: bool) -> RunFolder:
     try:
         if replaced:
             fresh = path.with_name(f".{path.name}.{os.getpid()}.new{SUFFIX}")
-            with new_folder(fresh, who="train") as folder:
-                write_json(folder / "config.json", record, who="train")
-            os.replace(path, old)
-            os.replace(fresh, path)
+            with claim(path):
+                with new_folder(fresh, who="train") as folder:
+                    write_json(folder / "config.json", record, who="train")
+                os.replace(path, old)
+                os.replace(fresh, path)
             shutil.rmtree(old, ignore_errors=True)
         else:
             with new_folder(path, who="train") as folder:
@@ -92,9 +111,48 @@ def create(out: str, record: dict[str, Any], *, overwrite: bool) -> RunFolder:
     return RunFolder(path, record)
 
 
+@contextlib.contextmanager
+def claim(path: Path) -> Iterator[None]:
+    """Hold a run folder for writing, and remove what killed processes left in it.
+
+    The system lets go when a process dies, however it dies. Reading needs no claim.
+
+    Raises:
+        RunError: another process trains there.
+    """
+    handle = None if fcntl is None else os.open(path, os.O_RDONLY)
+    try:
+        if handle is not None:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunError(
+                    f"train: {path} must be trained by one process; got another one that trains it now; "
+                    "wait for it, or choose another folder"
+                ) from None
+            except OSError:  # a file system without locks
+                pass
+        sweep(path)
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
 def check_free(path: Path, *, overwrite: bool) -> None:
     """Raise unless a run may be made at `path`."""
-    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+    try:
+        path.lstat()
+        empty = path.is_dir() and not any(path.iterdir())
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise explain(path, error, who="train") from error
+    if (empty or overwrite) and path.resolve() == Path.cwd():
+        raise RunError(
+            f"train: --out must be a new folder; got {path}, the folder you stand in; name one below it"
+        )
+    if empty:
         return
     if not (path / "config.json").is_file():
         raise RunError(
@@ -121,7 +179,11 @@ def open_run(path: str | os.PathLike[str]) -> RunFolder:
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
         version = record["schema_version"]
-        if not isinstance(version, int) or not isinstance(record["config"], dict):
+        if type(version) is not int or version < 1 or not isinstance(record["config"], dict):
+            raise KeyError("config")
+        if not isinstance(record.get("environment", {}), dict) or not isinstance(
+            record.get("notes", []), list
+        ):
             raise KeyError("config")
     except (ValueError, KeyError, TypeError):
         raise RunError(f"run: {file} must be the record of a run; got something else; train again") from None
@@ -131,14 +193,24 @@ def open_run(path: str | os.PathLike[str]) -> RunFolder:
         raise RunError(
             f"run: {file} has schema {version}; this reparam reads up to {SCHEMA_VERSION}; install a newer reparam"
         )
-    sweep(folder)
     return RunFolder(folder, record)
+
+
+def digest(tensors: dict[str, Tensor], header: str) -> str:
+    """Return BLAKE2b-128 of a header and of every name, dtype, shape and byte of contiguous tensors."""
+    state = hashlib.blake2b(header.encode(), digest_size=16)
+    for name in sorted(tensors):
+        t = tensors[name]
+        state.update(repr((name, str(t.dtype), tuple(t.shape))).encode())
+        state.update(t.reshape(-1).view(torch.uint8).numpy().data)
+    return state.hexdigest()
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any] | None = None) -> None:
     """Write tensors, with a JSON header, as one safetensors file, atomically."""
     content = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
-    metadata = {HEADER: json.dumps(header, allow_nan=False)} if header is not None else None
+    metadata = {HEADER: json.dumps(header, allow_nan=False)} if header is not None else {}
+    metadata[DIGEST] = digest(content, metadata.get(HEADER, ""))
     write_bytes(path, save(content, metadata), who="train")
 
 
@@ -150,8 +222,12 @@ def read_tensors(path: Path, who: str = "run") -> tuple[dict[str, Tensor], dict[
     """
     try:
         with safe_open(path, "pt") as file:
-            header = json.loads((file.metadata() or {}).get(HEADER, "{}"))
-            return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118
+            metadata = file.metadata() or {}
+            header = json.loads(metadata.get(HEADER, "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if metadata.get(DIGEST, wanted := digest(tensors, metadata.get(HEADER, ""))) != wanted:
+            raise ValueError("changed bytes (its checksum differs)")
+        return tensors, header
     except FileNotFoundError:
         raise RunError(
             f"{who}: {path} is missing; the run has not reached its first checkpoint; continue it with --resume"

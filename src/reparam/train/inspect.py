@@ -20,6 +20,7 @@ from reparam.train.evaluate import Evaluation, evaluate, split_part
 from reparam.train.fit import DatasetExamples
 from reparam.train.folder import RunError, open_run
 from reparam.train.load import load as load_model
+from reparam.train.report import shows_pictures
 
 BATCH = 1024
 CHECK_BATCH = 32
@@ -41,10 +42,10 @@ def sample_run(run: str, *, n: int, seed: int, out: str, draw: bool, label: str,
     check_out("sample", out, (".npy", ".png", ".webp", ".bmp", ".jpg", ".jpeg"), overwrite)
     model = load_model(run)
     x = model.sample(n, noise=Noise(seed).child("sample"), draw=draw)
-    if Path(out).suffix == ".npy":
+    if Path(out).suffix.lower() == ".npy":
         write_array(out, x, "sample")
         return
-    _need_pictures(model, "sample", "an .npy file")
+    _need_pictures(run, model, "sample", "an .npy file")
     save_picture(grid(x.float().clamp(0, 1)), out, who="sample")
     wrote(out)
 
@@ -58,10 +59,10 @@ def reconstruct_run(run: str, *, out: str, n: int, data: str, split: str, overwr
     x = examples.batch(torch.arange(min(n, len(examples))))
     shown = model.reconstruct(x)
     out = out or str(Path(run) / "reconstructions.png")
-    if Path(out).suffix == ".npy":
+    if Path(out).suffix.lower() == ".npy":
         write_array(out, torch.stack([x, shown]), "reconstruct")
         return
-    _need_pictures(model, "reconstruct", "an .npy file")
+    _need_pictures(run, model, "reconstruct", "an .npy file")
     save_picture(pairs(x.float(), shown.float().clamp(0, 1)), out, who="reconstruct")
     wrote(out)
 
@@ -96,12 +97,12 @@ def evaluation_text(result: Evaluation) -> str:
         ("data", f"{result.examples} examples ({result.split})"),
         (
             "-ELBO",
-            f"{-result.elbo_nats:.4f} nats  (standard error {result.elbo_standard_error_nats:.4f} over examples)",
+            f"{-result.elbo_nats:.4f} nats  (standard error {digits(result.elbo_standard_error_nats)} over examples)",
         ),
         (
             f"NLL, K = {K}",
-            f"{result.nll_nats:.4f} nats  (standard error {result.nll_standard_error_nats:.4f} over examples, "
-            f"{result.nll_importance_standard_error_nats:.4f} over importance draws)",
+            f"{result.nll_nats:.4f} nats  (standard error {digits(result.nll_standard_error_nats)} over examples, "
+            f"{digits(result.nll_importance_standard_error_nats)} over importance draws)",
         ),
         ("reconstruction", f"{result.reconstruction_nats:.4f} nats"),
         ("KL", f"{result.kl_nats:.4f} nats"),
@@ -109,7 +110,7 @@ def evaluation_text(result: Evaluation) -> str:
             "bits per dim",
             "none: the likelihood is a density"
             if result.bits_per_dim is None
-            else f"{result.bits_per_dim:.4f}",
+            else digits(result.bits_per_dim),
         ),
         (
             "effective draws",
@@ -118,6 +119,11 @@ def evaluation_text(result: Evaluation) -> str:
         ("active units", f"{result.active_units} of {result.latent_units}"),
     ]
     return "\n".join(f"{name:<16}{value}" for name, value in rows)
+
+
+def digits(value: float | None) -> str:
+    """Return a number with four digits, or "unknown"."""
+    return "unknown" if value is None else f"{value:.4f}"
 
 
 def check_out(who: str, out: str, suffixes: tuple[str, ...], overwrite: bool) -> None:
@@ -148,12 +154,12 @@ def wrote(out: str) -> None:
 
 def _examples(run: str, data: str, split: str, model: VAE) -> tuple[DatasetExamples, str]:
     """Return the examples to look at: a part of the run's data, or all of other data."""
-    record = open_run(run).record
-    config = from_record(record["config"], run)
+    folder = open_run(run)
+    config = from_record(folder.record["config"], run)
     dtype = next(model.parameters()).dtype
     dataset = load(data or config.data, size=config.size or None)
-    _check_fit(dataset, record["data"], model, data or config.data)
-    if not data and dataset.fingerprint != record["data"]["fingerprint"]:
+    _check_fit(dataset, folder.data, model, data or config.data)
+    if not data and dataset.fingerprint != folder.data["fingerprint"]:
         raise RunError(
             f"run: the data {config.data} of {run} changed since training; name the data with --data"
         )
@@ -170,8 +176,9 @@ def _check_fit(dataset: Dataset, trained: dict[str, object], model: VAE, name: s
         )
 
 
-def _need_pictures(model: VAE, who: str, instead: str) -> None:
-    if len(model.event) != 3 or model.event[0] > 4:
+def _need_pictures(run: str, model: VAE, who: str, instead: str) -> None:
+    kind = open_run(run).data["kind"]
+    if not shows_pictures(model, kind):
         raise ConfigError(
-            f"{who}: a picture needs a model of pictures; got examples of shape {model.event}; write {instead}"
+            f"{who}: a picture needs a model of pictures; got {kind} data of shape {model.event}; write {instead}"
         )

@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,13 +18,14 @@ from reparam.noise import Noise
 from reparam.objectives import Terms
 from reparam.train.config import ConfigError, TrainConfig, from_record, resolve
 from reparam.train.fit import DatasetExamples, adam
-from reparam.train.folder import RunError, RunFolder, check_free, create, environment, open_run
+from reparam.train.folder import RunError, RunFolder, check_free, claim, create, environment, open_run
 from reparam.train.loop import Loop, Progress
 from reparam.train.progress import Reporter
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.float32}
 CONV_SIDE = 16  # pixels a side from which the automatic choice of net is convolutional
 EXTENDABLE = ("epochs", "warmup")
+LAST = "report.html"  # the last file of a finished run: without it, resuming writes pictures and report again
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,9 @@ def choose_likelihood(config: TrainConfig, dataset: Dataset) -> tuple[str, list[
 def check_device(name: str) -> None:
     """Raise unless torch can use a device."""
     try:
-        torch.empty(0, device=name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.zeros(1, device=name).cpu()
     except (RuntimeError, AssertionError) as error:
         reason = " ".join(str(error).split())[:100]
         raise ConfigError(f"train: device must be one that torch can use; got {name!r} ({reason})") from None
@@ -166,7 +170,8 @@ def train(config: TrainConfig, out: str, *, overwrite: bool = False, quiet: bool
         run = create(out, record(ready), overwrite=overwrite)
         loop.folder = run.path
         say(ready.notes, quiet)
-        finish(run, ready, loop, loop.run(), quiet)
+        with claim(run.path):
+            finish(run, ready, loop, loop.run(), quiet)
     return run
 
 
@@ -191,18 +196,20 @@ def resume(path: str, changes: Mapping[str, Any], *, quiet: bool = False) -> Run
     before = from_record(run.record["config"], str(run.file("config.json")))
     config = extended(before, changes)
     ready = prepare(config)
-    if ready.dataset.fingerprint != run.record["data"]["fingerprint"]:
+    if ready.dataset.fingerprint != run.data["fingerprint"]:
         raise RunError(f"resume: the data of {path} must be as they were; {config.data} changed; train anew")
-    with thread_count(config.threads):
+    with thread_count(config.threads), claim(run.path):
         warn_environment(run)
         loop = make_loop(ready, run.path, quiet)
         loop.resume()
-        if loop.progress.step >= loop.total and loop.progress.finished:
+        done = loop.progress.step >= loop.total and loop.progress.finished
+        if done and run.file(LAST).exists():
             say([f"{path} is finished: nothing to do (more epochs: --epochs {config.epochs * 2})"], quiet)
             return run
         if config != before:
             run = replace(run, record={**run.record, "config": config.as_dict()})
             write_json(run.file("config.json"), run.record, who="resume")
+            run.file(LAST).unlink(missing_ok=True)
         loop.progress.finished = False
         finish(run, ready, loop, loop.run(), quiet)
     return run
@@ -275,7 +282,7 @@ def finish(run: RunFolder, ready: Prepared, loop: Loop, progress: Progress, quie
     write_report(run, loop.history, pictures)
     best = (
         f"best epoch {progress.best_epoch}: validation bound {-progress.best:.4f} nats"
-        if progress.best
+        if progress.best is not None
         else ""
     )
     skipped = [f"{progress.skipped} steps were skipped: not finite"] if progress.skipped else []
@@ -285,5 +292,6 @@ def finish(run: RunFolder, ready: Prepared, loop: Loop, progress: Progress, quie
 def say(lines: Any, quiet: bool) -> None:
     """Print lines for people on stderr."""
     if not quiet:
-        for line in filter(None, lines):
-            print(line, file=sys.stderr)
+        with contextlib.suppress(BrokenPipeError):  # the run goes on when nobody reads
+            for line in filter(None, lines):
+                print(line, file=sys.stderr)

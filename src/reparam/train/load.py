@@ -4,7 +4,7 @@ from pathlib import Path
 
 from reparam.models import VAE, ModelSpec, build_vae
 from reparam.noise import Noise
-from reparam.train.config import from_record
+from reparam.train.config import ConfigError, from_record
 from reparam.train.folder import RunError, open_run, read_tensors
 from reparam.train.job import DTYPES
 
@@ -16,15 +16,18 @@ def load(path: str | Path) -> VAE:
         RunError: no run, or one without a checkpoint.
     """
     run = open_run(path)
-    config = from_record(run.record["config"], str(run.file("config.json")))
     try:
         stored = dict(run.record["model"])
+        config = from_record(run.record["config"], str(run.file("config.json")))
         spec = ModelSpec(**{**stored, "event": tuple(stored["event"]), "hidden": tuple(stored["hidden"])})
-    except (KeyError, TypeError):
+        model = build_vae(spec, Noise(0), DTYPES[config.precision])
+    except ConfigError:
+        raise
+    except (KeyError, TypeError, ValueError, RuntimeError):
         raise RunError(
-            f"run: {path} must be a run of `reparam train`; got another kind; use torch to load it"
+            f"run: {path} must be a run of `reparam train`; got another kind of model in its config.json; "
+            "train again, or load the weights of your own module with safetensors"
         ) from None
-    model = build_vae(spec, Noise(0), DTYPES[config.precision])
     weights, _ = read_tensors(run.file("model.safetensors"), who="load")
     try:
         model.load_state_dict(weights)

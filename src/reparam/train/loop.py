@@ -25,6 +25,7 @@ from reparam.train.checkpoint import load_checkpoint, save_checkpoint
 from reparam.train.progress import Reporter
 
 BAD_STEPS = 10  # steps in a row with a loss or gradient that is not finite, after which training stops
+NO_GRADIENT = "train: the loss must reach a parameter; got no gradient at all; check the loss"
 SAVE_SECONDS = 5.0
 SAVE_SHARE = 20  # a checkpoint waits this many times the time that the last one took
 
@@ -125,6 +126,7 @@ class Loop:
                         raise KeyboardInterrupt
                     if time.monotonic() - self.saved_at > max(self.save_seconds, SAVE_SHARE * self.save_cost):
                         self.save()
+                self._check_result()
                 self.progress.finished = True
                 self.save()
         finally:
@@ -162,6 +164,8 @@ class Loop:
         self.optimizer.zero_grad(set_to_none=True)
         culprit = None if math.isfinite(numbers["loss"]) else self._name_term(numbers)
         if culprit is None:
+            if not loss.requires_grad:
+                raise TrainingError(NO_GRADIENT)
             loss.backward()
             culprit = self._clip()
         if culprit is not None:
@@ -179,9 +183,7 @@ class Loop:
         """Clip the gradient by its norm; return the name of a parameter whose gradient is not finite, if any."""
         parameters = [p for p in self.module.parameters() if p.grad is not None]
         if not parameters:
-            raise TrainingError(
-                "train: the loss reaches no parameter; got no gradient at all; check the loss"
-            )
+            raise TrainingError(NO_GRADIENT)
         grads = [p.grad for p in parameters if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(grads)
         if not math.isfinite(float(norm)):
@@ -201,6 +203,19 @@ class Loop:
                 f"train: {culprit} was not finite in {BAD_STEPS} steps in a row (up to step {self.progress.step}); "
                 "the steps were skipped, and training stopped; lower --lr, set --grad-clip, or check the data"
             )
+
+    def _check_result(self) -> None:
+        """Raise where nothing was learnt: no step could be taken, or the validation loss was never finite."""
+        if self.progress.skipped == self.progress.step:
+            got = "every step was skipped: loss or gradient not finite"
+        elif self.validation is not None and self.progress.best is None:
+            got = "the validation loss was never finite"
+        else:
+            return
+        raise TrainingError(
+            f"train: at least one step and one validation loss must be finite; {got}; "
+            "lower --lr, set --grad-clip, or rescale the data"
+        )
 
     @staticmethod
     def _name_term(numbers: dict[str, float]) -> str:

@@ -10,6 +10,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 LINES = 20  # plain lines of a whole run
 
 
+class Lasting(Console):
+    """A console whose run goes on when nobody reads any more (`reparam train ... 2>&1 | head`)."""
+
+    def on_broken_pipe(self) -> None:
+        """Fall silent."""
+        self.quiet = True
+
+
 class Reporter:
     """Report training to a stream.
 
@@ -23,7 +31,7 @@ class Reporter:
         self, total_steps: int, steps_per_epoch: int, *, quiet: bool = False, stream: TextIO | None = None
     ) -> None:
         self.total, self.per_epoch, self.quiet = total_steps, steps_per_epoch, quiet
-        self.console = Console(file=stream or sys.stderr, highlight=False, soft_wrap=True)
+        self.console = Lasting(file=stream or sys.stderr, highlight=False, soft_wrap=True)
         self.bar: Progress | None = None
         self.started, self.first_step = time.monotonic(), 0
 

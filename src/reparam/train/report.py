@@ -9,7 +9,7 @@ import torch
 from matplotlib.figure import Figure
 
 from reparam.data.files import write_text
-from reparam.data.pictures import grid, pairs, save_picture
+from reparam.data.pictures import MODES, grid, pairs, save_picture
 from reparam.models import VAE
 from reparam.noise import Noise
 from reparam.train.folder import RunFolder
@@ -20,11 +20,15 @@ if TYPE_CHECKING:
 SHOWN = 64
 
 
+def shows_pictures(model: VAE, kind: str) -> bool:
+    """Tell whether data of a kind, and a model of them, can be seen as pictures: values in [0, 1]."""
+    return len(model.event) == 3 and model.event[0] in MODES and kind in ("pictures", "binary")
+
+
 @torch.no_grad()
 def write_pictures(run: RunFolder, model: VAE, ready: "Prepared") -> list[str]:
     """Write samples.png and reconstructions.png of a picture model; return their names."""
-    channels = model.event[0] if len(model.event) == 3 else 0
-    if channels not in (1, 2, 3, 4):
+    if not shows_pictures(model, ready.dataset.kind):
         return []
     samples = model.sample(SHOWN, noise=Noise(ready.config.seed).child("sample"))
     save_picture(grid(samples.float().cpu().clamp(0, 1), columns=16), run.file("samples.png"), who="train")
@@ -50,7 +54,8 @@ def curves(history: list[dict[str, Any]]) -> bytes:
         axes.set_xlabel("epoch")
         axes.set_ylabel("nats per example")
         axes.grid(alpha=0.3)
-        axes.legend()
+        if axes.lines:
+            axes.legend()
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     return buffer.getvalue()
