@@ -183,6 +183,17 @@ def test_errors_teach():
         build_vae(ModelSpec((5,), 2, net="conv"), rp.Noise(0))
 
 
+def test_many_draws_of_narrow_data_are_cut_into_pieces():
+    """One number per example, many draws: what a pass decodes is bounded by the hidden layers, not the data."""
+    model = build_vae(ModelSpec((1,), 2, hidden=(4,), likelihood="gaussian"), rp.Noise(0))
+    seen = []
+    model.decoder.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].shape[:2].numel()))
+    with torch.no_grad():
+        assert model.log_prob(torch.zeros(4096, 1), samples=20, noise=rp.Noise(0)).shape == (4096,)
+    assert max(seen) * 256 <= 1 << 23
+    assert sum(seen) == 4096 * 20
+
+
 def test_wrong_inputs_are_named():
     model = build_vae(ModelSpec((3,), 2, hidden=(4,)), rp.Noise(0))
     grey = torch.full((2, 3), 0.5)

@@ -13,7 +13,8 @@ from reparam.models.likelihoods import BernoulliLikelihood, GaussianLikelihood, 
 from reparam.noise import Noise, given
 from reparam.objectives import Terms, elbo
 
-CHUNK_NUMBERS = 1 << 23  # numbers of data that one pass of `log_weights` decodes at the most
+CHUNK_NUMBERS = 1 << 23  # numbers that one pass of `log_weights` decodes at the most
+WIDTH = 256  # numbers that an example counts as at the least: hidden layers are wider than small data
 
 
 class VAE(nn.Module):
@@ -91,7 +92,8 @@ class VAE(nn.Module):
         Draw k comes from the address `noise.at(k)`, so that the numbers do not depend on the chunk size.
         """
         q, prior = self.infer(target), self.prior()
-        chunk = chunk or max(1, CHUNK_NUMBERS // max(1, target.numel()))
+        width = max(math.prod(self.event), WIDTH)
+        chunk = chunk or max(1, CHUNK_NUMBERS // (max(1, len(target)) * width))
         made = []
         for first in range(0, samples, chunk):
             steps = range(first, min(first + chunk, samples))
