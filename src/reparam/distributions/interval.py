@@ -218,16 +218,20 @@ class ContinuousBernoulli(Explicit, torch.distributions.ContinuousBernoulli):
     @property
     def mean(self) -> Tensor:
         """The mean, 1/2 + d/dl log(sinh(l / 2) / (l / 2))."""
-        return 0.5 + _first(self._l())
+        return self._narrow(0.5 + _first(self._l()))
 
     @property
     def variance(self) -> Tensor:
         """The variance, d^2/dl^2 log(sinh(l / 2) / (l / 2))."""
-        return _derivative(_first, self._l())
+        return self._narrow(_derivative(_first, self._l()))
 
     def entropy(self) -> Tensor:
         """Return log(sinh(l / 2) / (l / 2)) - l (mean - 1/2) in nats."""
-        return log_sinh_quotient(self._l()) - self._l() * _first(self._l())
+        return self._narrow(log_sinh_quotient(self._l()) - self._l() * _first(self._l()))
+
+    def _narrow(self, value: Tensor) -> Tensor:
+        """Return a number computed in float64 in the dtype of the parameter."""
+        return value.to(next(iter(self.parameters().values())).dtype)
 
     def _l(self) -> Tensor:
         name, value = next(iter(self.parameters().items()))
