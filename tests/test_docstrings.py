@@ -21,3 +21,14 @@ MODULES = sorted(
 def test_examples_of(name):
     result = doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE)
     assert result.failed == 0
+
+
+def test_every_cited_key_is_in_the_bibliography():
+    import re
+    from pathlib import Path
+
+    root = Path(__file__).parent.parent
+    known = set(re.findall(r"@misc\{([^,]+),", (root / "docs" / "references.bib").read_text()))
+    key = re.compile(r"\b[a-z]{2,}(?:-[a-z]+)?(?:19|20)\d\d\b")
+    cited = {k for path in (root / "src").rglob("*.py") for k in key.findall(path.read_text())}
+    assert cited <= known
