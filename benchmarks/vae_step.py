@@ -129,22 +129,16 @@ def time_steps(data: DatasetExamples, steps: int, rounds: int) -> tuple[float, f
 
 
 def compare_nll(seeds: int, epochs: int) -> None:
-    """Print the test NLL of both, trained on one split from the same weights and noise."""
+    """Print the test NLL of both, trained on one split from the same weights in the same order, each with its noise."""
     data = pictures()
     for seed in range(seeds):
         train, _, test = (DatasetExamples(data.dataset, index) for index in split(len(data), seed))
         loop, hand = ours(train, seed, epochs), HandWritten()
         hand.take(loop.module)
         loop.run()
-        generator = torch.Generator().manual_seed(seed)
-        x, steps = data.dataset.batch(train.index), loop.total
-        optimizer = torch.optim.Adam(hand.parameters(), RATE)
-        for _step in range(steps):
-            index = torch.randint(len(x), (BATCH,), generator=generator)
-            loss = hand(x[index], torch.randn(BATCH, LATENT, generator=generator))
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            train_by_hand(hand, data.dataset.batch(train.index), seed, loop.total, None)
         results = [evaluate(loop.module, test, samples=500, noise=Noise(0))]  # type: ignore[arg-type]
         twin = build_vae(SPEC, Noise(seed))
         with torch.no_grad():
