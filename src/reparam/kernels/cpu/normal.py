@@ -6,7 +6,7 @@ float32, straight-line so that it becomes vector code (coefficients by scripts/f
     w = -log(4 p (1 - p)), y = u - 1/2
     w <= 5:   z = 4 y + y A(w)          w > 5:  as float64, rounded once
 
-within 2 ulp of the exact map for every one of the 2^32 words, exactly odd under the complement of the word, and
+within 2.05 ulp of the exact map for every one of the 2^32 words, exactly odd under the complement of the word, and
 increasing up to that rounding. float64: the operations of `reference.laws.normal`, one for one.
 """
 
