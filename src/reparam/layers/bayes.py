@@ -69,7 +69,7 @@ class Bayes(nn.Module):
 
     def forward(self, x: Tensor, *, noise: Noise | None = None) -> Tensor:
         """Return the layer's output for x, random in the weights."""
-        noise = layer_noise(self, noise)
+        noise = layer_noise(self, noise, once=self.method == "weight")
         method: Callable[[Tensor, Noise], Tensor] = getattr(self, f"_{self.method}")
         return method(x, noise)
 
@@ -130,7 +130,7 @@ class Bayes(nn.Module):
             return normal_kl(loc, log_scale, p.loc, p.scale)
         q = Normal(loc, torch.exp(log_scale))
         if samples is not None:
-            z = q.rsample((samples,), noise=layer_noise(self, noise).child("kl").child(name))
+            z = q.rsample((samples,), noise=layer_noise(self, noise, once=True).child("kl").child(name))
             return (q.log_prob(z) - p.log_prob(z)).mean(0).sum()
         try:
             return torch.distributions.kl_divergence(q, p).sum()

@@ -8,12 +8,15 @@ from torch import Tensor, nn
 
 from reparam.layers.bayes import Bayes, BayesLinear
 from reparam.layers.bayes_conv import BayesConv1d, BayesConv2d, _BayesConv
-from reparam.layers.scope import layer_noise, noise_scope
+from reparam.layers.scope import layer_noise, noise_scope, scope_of
 from reparam.noise import Noise
 
 
 class Bayesian(nn.Module):
     """A network whose random layers take their noise from one argument.
+
+    A layer that is called several times in a pass draws anew each time, except for sampled weights (method="weight"),
+    which are one draw per pass: the network has them once.
 
     Attributes:
         module: the network inside.
@@ -24,7 +27,9 @@ class Bayesian(nn.Module):
         self.module = module
 
     def forward(self, *args: Any, noise: Noise | None = None, **kwargs: Any) -> Any:
-        """Return the network's output; the layer at a path draws from noise.child(path)."""
+        """Return the network's output; the layer at a path draws from noise.child(path), its later calls at steps."""
+        if noise is None and scope_of(self) is not None:
+            return self.module(*args, **kwargs)  # inside a larger network, whose scope knows the layers
         with noise_scope(self.module, layer_noise(self, noise)):
             return self.module(*args, **kwargs)
 
