@@ -24,6 +24,13 @@ LAYERS = {
         (3, 4, 7),
         None,
     ),
+    "conv2d circular": (
+        lambda m: BayesConv2d(
+            2, 3, 3, padding=(2, 1), padding_mode="circular", method=m, initial_scale=0.1, dtype=torch.float64
+        ),
+        (2, 2, 5, 4),
+        None,
+    ),
     "conv2d": (
         lambda m: BayesConv2d(
             2, 3, (3, 2), dilation=2, method=m, initial_scale=0.1, bias=False, dtype=torch.float64
@@ -261,6 +268,21 @@ def test_one_compiled_graph(method):
             torch.testing.assert_close(a, b)
 
 
+@pytest.mark.parametrize("mode", ["zeros", "reflect", "replicate", "circular"])
+@pytest.mark.parametrize("padding", [(2, 1), "same", "valid"])
+def test_convolutions_pad_as_torch_does(padding, mode):
+    plain = nn.Conv2d(2, 3, (3, 5), padding=padding, padding_mode=mode)
+    x = Noise(0).normal((2, 2, 6, 5))
+    for method in METHODS:
+        y = make_bayesian(plain, method=method, initial_scale=1e-9)(x, noise=Noise(1))
+        torch.testing.assert_close(y, plain(x))
+    torch.manual_seed(1)
+    own = BayesConv2d(2, 3, (3, 5), padding=padding, padding_mode=mode, initial_scale=1e-9)
+    torch.manual_seed(1)
+    plain = nn.Conv2d(2, 3, (3, 5), padding=padding, padding_mode=mode)
+    torch.testing.assert_close(own(x, noise=Noise(1)), plain(x))
+
+
 def test_make_bayesian():
     net = nn.Sequential(
         nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Sequential(nn.Linear(8, 3)), nn.Linear(3, 1)
@@ -284,11 +306,6 @@ ERRORS = [
     (lambda: BayesLinear(2, 1, method="best"), ValueError, "method must be"),
     (lambda: BayesLinear(2, 1, initial_scale=0), ValueError, "initial_scale"),
     (lambda: make_bayesian(nn.ReLU()), ValueError, "must hold a Linear"),
-    (
-        lambda: make_bayesian(nn.Conv1d(1, 1, 3, padding=1, padding_mode="circular")),
-        ValueError,
-        "pad with zeros",
-    ),
     (lambda: BayesConv1d(1, 1, 3)(torch.ones(1, 5)), ValueError, "must have shape"),
     (lambda: BayesLinear(2, 1)(torch.ones(1, 2), noise=3), TypeError, "noise must be"),
 ]
