@@ -7,7 +7,6 @@ Nothing is kept on the layers: the scope belongs to the thread, for the length o
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from threading import local
 
 from torch import nn
@@ -52,4 +51,4 @@ def layer_noise(layer: nn.Module, noise: Noise | None) -> Noise:
 
 def shared(noise: Noise) -> Noise:
     """Return the noise without row labels, for what a whole batch shares."""
-    return noise if noise.index is None else replace(noise, index=None)
+    return noise.without_rows()
