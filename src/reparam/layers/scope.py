@@ -76,4 +76,4 @@ def layer_noise(layer: nn.Module, noise: Noise | None, *, once: bool = False) ->
 
 def shared(noise: Noise) -> Noise:
     """Return the noise without row labels, for what a whole batch shares."""
-    return noise if noise.index is None else replace(noise, index=None)
+    return noise.without_rows()
