@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from reparam.kernels.cpu import elementary as el
-from reparam.kernels.cpu.beta import most_terms, reflect, terms_needed
+from reparam.kernels.cpu.beta import MOST_PRODUCTS, most_terms, reflect, terms_needed
 from reparam.kernels.cpu.jit import jit
 from reparam.kernels.cpu.series import (
     BLOCK,
