@@ -1,4 +1,8 @@
-"""Coefficients of the uniform expansions, made by scripts/make_tables.py from exact rational series."""
+"""Coefficients of the kernels.
+
+tables.npz   uniform expansions, made by scripts/make_tables.py from exact rational series
+cells.npz    Beta and Student quantiles fitted cell by cell, made by scripts/fit_cells.py
+"""
 
 from __future__ import annotations
 
@@ -10,8 +14,11 @@ import numpy as np
 
 @cache
 def _file() -> dict[str, np.ndarray]:
-    with np.load(Path(__file__).with_suffix(".npz")) as archive:
-        return {name: archive[name] for name in archive.files}
+    tables: dict[str, np.ndarray] = {}
+    for path in sorted(Path(__file__).parent.glob("*.npz")):
+        with np.load(path) as archive:
+            tables.update({name: archive[name] for name in archive.files})
+    return tables
 
 
 def table(name: str) -> np.ndarray:

@@ -1,11 +1,11 @@
 """The definition of every kernel, in plain torch: slow, on any device, traceable, obviously right."""
 
-from reparam.kernels.reference.beta import beta_quantile, beta_tails, beta_velocity
+from reparam.kernels.reference.beta import beta_draw, beta_quantile, beta_tails, beta_velocity, ratio_draw
 from reparam.kernels.reference.draw import draw
 from reparam.kernels.reference.gamma import gamma_quantile, gamma_tails, gamma_velocity
 from reparam.kernels.reference.laws import UNIFORM_BITS
 from reparam.kernels.reference.philox import path_key, philox4x32, words, words_at
-from reparam.kernels.reference.student import student_quantile, student_tails, student_velocity
+from reparam.kernels.reference.student import student_draw, student_quantile, student_tails, student_velocity
 from reparam.kernels.reference.vonmises import vonmises_quantile, vonmises_tails, vonmises_velocity
 
 __all__ = [
@@ -15,12 +15,15 @@ __all__ = [
     "philox4x32",
     "words",
     "words_at",
+    "beta_draw",
     "beta_quantile",
     "beta_tails",
     "beta_velocity",
     "gamma_quantile",
     "gamma_tails",
     "gamma_velocity",
+    "ratio_draw",
+    "student_draw",
     "student_quantile",
     "student_tails",
     "student_velocity",
