@@ -1,7 +1,8 @@
 """Coefficients of the kernels.
 
-tables.npz   uniform expansions, made by scripts/make_tables.py from exact rational series
-cells.npz    Beta and Student quantiles fitted cell by cell, made by scripts/fit_cells.py
+tables.npz     uniform expansions, made by scripts/make_tables.py from exact rational series
+gamma_fit.npz  Gamma quantile in two variables, fitted by scripts/fit_gamma.py
+cells.npz      Beta and Student quantiles fitted cell by cell by scripts/fit_cells.py
 """
 
 from __future__ import annotations

@@ -1,8 +1,11 @@
 """Draws x(eps; theta) as one differentiable function each, whose kernel returns first derivatives along with x.
 
-    beta     x = sigmoid(xi)                  xi = logit of the Beta quantile at Phi(eps)
-    ratio    z = (b/a) x/(1 - x)              a Fisher-Snedecor variable is z at (df1/2, df2/2)
-    student  z = loc + scale t                t = Student's quantile at Phi(eps)
+    gamma          x = e^l, l = y - log rate   y = log of the Gamma quantile at Phi(eps)
+    inverse_gamma  x = e^-l, y at -eps
+    exp_gamma      x = l
+    beta           x = sigmoid(xi)             xi = logit of the Beta quantile at Phi(eps)
+    ratio          x = (b/a) e^xi              of which a Fisher-Snedecor variable is the case (df1/2, df2/2)
+    student        x = loc + scale t           t = Student's quantile at Phi(eps)
 
 Where a parameter has a gradient, the kernel that draws x also gives dx/dtheta, and a first backward pass is one
 multiplication. Wherever a derivative is differentiated again, and in forward mode, it is composed of `quantile` and
@@ -11,17 +14,31 @@ multiplication. Wherever a derivative is differentiated again, and in forward mo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.forward_ad import _set_fwd_grad_enabled
 
-from reparam.kernels.scalar import scalar
+from reparam.kernels.scalar import OUTPUTS, scalar
 from reparam.special.implicit import _dot, _fit, _primals, _spread, quantile, velocity
 
 Weights = Callable[..., list[Tensor]]
+
+
+def _outer_slope(name: str, x: Tensor) -> Tensor:
+    """dx/dl of a gamma draw, in terms of x."""
+    return {"gamma": x, "inverse_gamma": -x}.get(name, torch.ones_like(x))
+
+
+def _gamma(name: str, x: Tensor, eps: Tensor, alpha: Tensor, rate: Tensor) -> list[Tensor]:
+    sign = -1 if name == "inverse_gamma" else 1
+    outer = _outer_slope(name, x)
+    y = quantile("gamma", sign * eps, alpha)
+    of_eps = sign * outer * _spread("gamma", y, eps, [alpha])
+    return [of_eps, outer * velocity("gamma", y, alpha)[0], -outer / rate]
 
 
 def _beta(x: Tensor, eps: Tensor, a: Tensor, b: Tensor) -> list[Tensor]:
@@ -42,8 +59,20 @@ def _student(z: Tensor, eps: Tensor, df: Tensor, scale: Tensor, loc: Tensor) -> 
     return [*(scale * w for w in moves), t, torch.ones_like(t)]
 
 
+GAMMAS = ("gamma", "inverse_gamma", "exp_gamma")
 # draw -> dx/deps and dx/dtheta_j, each differentiable again
 WEIGHTS: dict[str, Weights] = {"beta": _beta, "ratio": _ratio, "student": _student}
+WEIGHTS |= {name: partial(_gamma, name) for name in GAMMAS}
+
+
+def _last_slope(name: str, x: Tensor, parameters: Sequence[Tensor]) -> Tensor | float:
+    """dx/dtheta of the last parameter, where its kernel leaves it out: the rate of a gamma draw, or loc."""
+    return -_outer_slope(name, x) / parameters[-1] if name in GAMMAS else 1.0
+
+
+def _slopes(name: str) -> int:
+    """How many derivatives the kernel gives: those in the first parameters."""
+    return OUTPUTS[f"{name}_draw_moving"] - 1
 
 
 class _Draw(torch.autograd.Function):
@@ -63,7 +92,11 @@ class _Draw(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:
-        return None, *_composed(ctx, gradient, ctx.saved_tensors)
+        x, _, *parameters = ctx.saved_tensors
+        if any(ctx.needs_input_grad[1 : 2 + _slopes(ctx.name)]):
+            return None, *_composed(ctx, gradient, ctx.saved_tensors)
+        last = _fit(gradient * _last_slope(ctx.name, x, parameters), parameters[-1])
+        return *(None for _ in ctx.needs_input_grad[1:]), last
 
     @staticmethod
     def jvp(ctx: Any, _: Any, *tangents: Tensor | None) -> Tensor:
@@ -72,7 +105,7 @@ class _Draw(torch.autograd.Function):
 
 
 class _MovingDraw(torch.autograd.Function):
-    """x and its derivatives in the parameters (but one of slope 1), which a first backward pass multiplies by."""
+    """x and its derivatives in the first parameters, which a first backward pass multiplies by."""
 
     generate_vmap_rule = True
 
@@ -95,11 +128,12 @@ class _MovingDraw(torch.autograd.Function):
             return (None,) * len(rest)
         if torch.is_grad_enabled() or ctx.needs_input_grad[1]:
             return None, *_composed(ctx, gradient, rest)
-        out = []
-        for k, (parameter, needed) in enumerate(zip(rest[2:], ctx.needs_input_grad[2:])):
-            moved = gradient * slopes[k] if needed and k < ctx.slopes else gradient
-            out.append(_fit(moved, parameter) if needed else None)
-        return None, None, *out
+        x, _, *parameters = rest
+        if len(parameters) > ctx.slopes and ctx.needs_input_grad[-1]:
+            slopes = (*slopes, _last_slope(ctx.name, x, parameters))
+        needed = ctx.needs_input_grad[2:]
+        out = [_fit(gradient * s, p) if need else None for s, p, need in zip(slopes, parameters, needed)]
+        return None, None, *out, *(None for _ in range(len(parameters) - len(out)))
 
     @staticmethod
     def jvp(ctx: Any, _: Any, *tangents: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -120,11 +154,12 @@ def draw(name: str, eps: Tensor, *parameters: Tensor) -> Tensor:
     """Return the draw `name` at eps, differentiable twice in eps and in every parameter.
 
     Args:
-        name: "beta" (a, b), "ratio" (a, b) or "student" (df, scale, loc).
+        name: "gamma", "inverse_gamma", "exp_gamma" (alpha, rate), "beta", "ratio" (a, b), "student" (df, scale, loc).
+        eps: standard normal, broadcast against the parameters.
 
     **Gradient**: exact; a first derivative in the parameters costs one multiplication, a second one or one in eps a
     pass of the quantile and the velocity kernel.
     """
-    if torch.is_grad_enabled() and any(p.requires_grad for p in parameters):
+    if torch.is_grad_enabled() and any(p.requires_grad for p in parameters[: _slopes(name)]):
         return _MovingDraw.apply(name, eps, *parameters)[0]
     return _Draw.apply(name, eps, *parameters)
