@@ -21,6 +21,7 @@ from reparam.distributions.discretized import DiscretizedLogistic
 from reparam.distributions.gamma import Chi2, ExpGamma, Gamma, InverseGamma
 from reparam.distributions.interval import ContinuousBernoulli, Kumaraswamy, Uniform
 from reparam.distributions.location_scale import Cauchy, Gumbel, Laplace, Logistic
+from reparam.distributions.mixture import MixtureSameFamily
 from reparam.distributions.multivariate_normal import MATRICES as _MATRICES
 from reparam.distributions.multivariate_normal import (
     LogisticNormal,
@@ -65,6 +66,10 @@ for _ours in (
     register_family(getattr(_torch.distributions, _ours.__name__), _ours)
 for _vector in (Dirichlet, LogisticNormal, LowRankMultivariateNormal):
     register_family(getattr(_torch.distributions, _vector.__name__), _vector)
+register(
+    _torch.distributions.MixtureSameFamily,
+    lambda q: MixtureSameFamily(q.mixture_distribution, q.component_distribution, q._validate_args),
+)
 register_with_one_of(_torch.distributions.MultivariateNormal, MultivariateNormal, _MATRICES)
 register_with_one_of(_torch.distributions.Wishart, Wishart, _MATRICES)
 register(
@@ -128,6 +133,7 @@ __all__ = [
     "Logistic",
     "LogisticNormal",
     "LowRankMultivariateNormal",
+    "MixtureSameFamily",
     "MultivariateNormal",
     "NegativeBinomial",
     "Normal",
