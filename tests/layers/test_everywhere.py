@@ -83,7 +83,7 @@ def test_vmap_over_the_noise(name):
 
 @pytest.mark.parametrize("name", [name for name in LAYERS if name not in ONCE])
 def test_compile(name):
-    """One graph for all seeds, with the values and gradients of eager mode; code that a case shares is compiled once."""
+    """One graph for all seeds, with the values and gradients of eager mode; code that cases share is compiled once."""
     layer, x = made(name)
     x.requires_grad_()
     run = lambda seed: total(layer(x, noise=Noise(seed)))  # noqa: E731
