@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 DEVSTAMP := $(VENV)/.installed-dev
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint stats compare clean
+.PHONY: demo test lint stats quality compare clean
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("reparam needs Python 3.11 or newer; got %d.%d. Set PYTHON=python3.12 (or newer)." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
@@ -35,6 +35,10 @@ test: lint
 
 stats: $(DEVSTAMP)
 	$(BIN)/python -m pytest -n 2 -m stats
+
+# dieharder comes from the system: apt-get install dieharder
+quality: $(DEVSTAMP)
+	PYTHONPATH=src:tests $(BIN)/python benchmarks/quality.py --out benchmarks/results/quality.md
 
 compare: $(DEVSTAMP)
 	PYTHONPATH=src:tests $(BIN)/python benchmarks/compare_torch.py

@@ -1,65 +1,98 @@
-"""Fit the polynomials of the float32 normal quantile in `reparam/kernels/cpu/normal32.py`.
+"""Fit the quotients of the float32 normal quantile in `reparam/kernels/cpu/normal.py`.
 
-    w = -log(4 p (1 - p)), p = min(u, 1 - u), y = u - 1/2
-    w <= 5:   z = 4 y + y A(w)                           (the form of Giles, "Approximating the erfinv function")
-    w > 5:  |z| = 4 + B(sqrt(w - 2) - 3)
-    log(1 + x) = x + x^2 C(x), 1 + x in [sqrt(1/2), sqrt(2)]
+    centre, p = min(u, 1 - u) >= EDGE:    z = y (C + P(x)/Q(x)), y = u - 1/2, x = p (1 - p) - r
+    tail, L = -log p:                   |z| = U(L)/V(L)
 
-Each polynomial interpolates the exact function (mpmath, 60 digits) at Chebyshev nodes. Prints the coefficients,
-lowest power first, and the largest relative error of z.
+P and Q have positive slopes from x = 0 on, where the edge lies: with every term of one sign float32 loses little. Each
+quotient interpolates the exact function (mpmath, 60 digits) at Chebyshev nodes, in log r and in sqrt L. Prints the
+tables, lowest power first, and the largest relative error of z.
 """
 
-from mpmath import cos, erfinv, exp, findroot, log, lu_solve, matrix, mp, mpf, ncdf, pi, sqrt
+import numpy as np
+from mpmath import (
+    binomial,
+    cos,
+    erfinv,
+    exp,
+    findroot,
+    log,
+    lu_solve,
+    matrix,
+    mp,
+    mpf,
+    ncdf,
+    pi,
+    polyval,
+    sqrt,
+)
 
 mp.dps = 60
+EDGE, C, DEGREE = mpf(2) ** -6, mpf("2.84375"), 5
 
 
-def quantile(w: mpf) -> tuple[mpf, mpf]:
-    """Return (|z|, |y|) at w."""
-    q = exp(-w)
-    y = sqrt(1 - q) / 2
-    p = q / 4 / (mpf(1) / 2 + y)
+def quantile(p: mpf) -> mpf:
+    """Return |z| with P(Z < -|z|) = p."""
     if p > mpf("1e-8"):
-        return sqrt(2) * erfinv(2 * y), y
-    return findroot(lambda t: log(ncdf(-t)) - log(p), sqrt(-2 * log(p))), y
+        return sqrt(2) * erfinv(1 - 2 * p)
+    return findroot(lambda z: log(ncdf(-z)) - log(p), sqrt(-2 * log(p)))
 
 
-def centre(x: mpf) -> mpf:
-    z, y = quantile(x)
-    return z / y - 4
+def centre(r: mpf) -> mpf:
+    """Return z / y at r = p (1 - p) < 1/4."""
+    y = sqrt(mpf(1) / 4 - r)
+    return quantile(r / (mpf(1) / 2 + y)) / y
 
 
-def tail(x: mpf) -> mpf:
-    return quantile((x + 3) ** 2 + 2)[0] - 4
+def tail(L: mpf) -> mpf:
+    return quantile(exp(-L))
 
 
-def logarithm(x: mpf) -> mpf:
-    return (log(1 + x) - x) / x**2
+def nodes(low: mpf, high: mpf, count: int) -> list[mpf]:
+    """Return the Chebyshev nodes of an interval."""
+    return [(low + high) / 2 + (high - low) / 2 * cos(pi * (2 * k + 1) / (2 * count)) for k in range(count)]
 
 
-def interpolate(function, low, high, degree, size):
-    n = degree + 1
-    nodes = [(low + high) / 2 + (high - low) / 2 * cos(pi * (2 * k + 1) / (2 * n)) for k in range(n)]
+def interpolate(function, at, degree):
+    """Return top and bottom of the quotient, of one degree, that equals the function at 2 degree + 1 nodes."""
+    n = len(at)
     rows, right = matrix(n, n), matrix(n, 1)
-    for i, node in enumerate(nodes):
-        right[i] = function(node)
-        for j in range(n):
-            rows[i, j] = node**j
-    c = list(lu_solve(rows, right))
-    worst = mpf(0)
-    for k in range(300):
-        x = low + (high - low) * mpf(k) / 299 + (mpf("1e-20") if k == 0 else 0)
-        value = function(x)
-        worst = max(worst, abs(sum(c[j] * x**j for j in range(n)) - value) / (value + size))
-    return c, worst
+    for i, x in enumerate(at):
+        right[i] = function(x)
+        for j in range(degree + 1):
+            rows[i, j] = x**j
+        for j in range(1, degree + 1):
+            rows[i, degree + j] = -right[i] * x**j
+    solution = list(lu_solve(rows, right))
+    return solution[: degree + 1], [mpf(1), *solution[degree + 1 :]]
+
+
+def worst(function, top, bottom, at):
+    return max(abs(polyval(top[::-1], x) / polyval(bottom[::-1], x) / function(x) - 1) for x in at)
+
+
+def moved(c, r):
+    """Return the coefficients of the same polynomial in x - r."""
+    return [sum(c[j] * binomial(j, k) * r ** (j - k) for j in range(k, len(c))) for k in range(len(c))]
+
+
+def show(name, table, digits):
+    print(f"{name} = ({', '.join(mp.nstr(x, digits) for x in table)})")
 
 
 if __name__ == "__main__":
-    w_max = -log(mpf(2) ** -31 * (1 - mpf(2) ** -33))
-    for name, function, low, high, degree, size in (
-        ("CENTRE", centre, mpf(0), mpf(5), 9, 4),
-        ("TAIL", tail, sqrt(mpf(3)) - 3, sqrt(w_max - 2) - 3, 8, 4),
-        ("LOG", logarithm, sqrt(mpf("0.5")) - 1, sqrt(mpf(2)) - 1, 7, 0),
-    ):
-        c, worst = interpolate(function, low, high, degree, size)
-        print(f"{name} = ({', '.join(mp.nstr(x, 10) for x in c)})  # {mp.nstr(worst, 3)}")
+    low, high = log(EDGE * (1 - EDGE)), log(mpf(1) / 4)
+    top, bottom = interpolate(centre, [exp(x) for x in nodes(low, high, 2 * DEGREE + 1)], DEGREE)
+    grid = [exp(low + (high - low) * mpf(k) / 400) for k in range(400)]
+    print(f"# centre: {mp.nstr(worst(centre, top, bottom, grid), 3)}")
+    r = mpf(float(np.float32(float(EDGE * (1 - EDGE)))))
+    top, bottom = moved(top, r), moved(bottom, r)
+    scale = bottom[0]
+    show("R", [r], 17)
+    show("P", [(a - C * b) / scale for a, b in zip(top, bottom)], 10)
+    show("Q", [b / scale for b in bottom], 10)
+    low, high = sqrt(-log(EDGE * mpf("1.01"))), sqrt(33 * log(mpf(2)))
+    top, bottom = interpolate(tail, [x**2 for x in nodes(low, high, 11)], 5)
+    grid = [(low + (high - low) * mpf(k) / 400) ** 2 for k in range(401)]
+    print(f"# tail: {mp.nstr(worst(tail, top, bottom, grid), 3)}")
+    show("U", top, 17)
+    show("V", bottom, 17)

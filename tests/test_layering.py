@@ -23,6 +23,8 @@ LEVELS = {
     "models": 6,
     "data": 6,
     "train": 7,
+    "cli_input": 7.1,
+    "cli_check": 7.2,
     "cli": 8,
     "__main__": 9,
 }

@@ -10,6 +10,7 @@ SIGNATURES = {
     "expect": "f, q, *, samples, noise, estimator",
     "elbo": "log_density, q, *, prior, kl, beta, free_bits, samples, noise, gradient",
     "iwae": "log_joint, q, *, samples, noise, gradient",
+    "functional": "module, example_inputs",
     "draw": "q, sample_shape, *, noise",
     "detach": "q",
     "load": "path",

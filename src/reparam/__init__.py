@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from reparam.distributions import detach, draw
     from reparam.estimators.expect import expect
     from reparam.estimators.program import program
+    from reparam.layers.functional import functional
     from reparam.noise import Noise, NoiseSpec
     from reparam.objectives.elbo import elbo
     from reparam.objectives.iwae import iwae
@@ -35,6 +36,7 @@ PUBLIC = {
     "estimators": "estimators",
     "expect": "estimators",
     "fit": "train.fit",
+    "functional": "layers.functional",
     "iwae": "objectives",
     "kl_estimate": "objectives",
     "layers": "layers",

@@ -6,16 +6,17 @@ Exit codes: 0 done; 1 the verdict is "biased"; 2 bad input; 3 inconclusive; 70 a
 import inspect as _inspect
 import json
 import sys
-import sysconfig
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_origin
 
-from cyclopts import App, CoercionError, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter
 
 from reparam._version import __version__
+from reparam.cli_check import check, compare
+from reparam.cli_input import input_errors, require_count, require_seed, whole_numbers
 from reparam.train.config import ConfigError, TrainConfig, read_toml, resolve
 
 app = App(
@@ -29,15 +30,6 @@ app = App(
 )
 data_app = App(name="data", help="Look at data before training.", help_format="plaintext")
 app.command(data_app)
-
-
-def whole_numbers(kind: Any, tokens: Sequence[Any]) -> Any:
-    """Read integers as they are written; 1.5 is an error, not 2."""
-    for token in tokens:
-        if not token.value.lstrip("+-").isdecimal():
-            raise CoercionError(token=token, target_type=int)
-    numbers = tuple(int(token.value) for token in tokens)
-    return numbers if get_origin(kind) is tuple else numbers[0]
 
 
 RunPath = Annotated[str, Parameter(help="The folder of a run.")]
@@ -142,8 +134,8 @@ def evaluate(
 
     reparam evaluate RUN --samples 500 --json
     """
-    _count("evaluate", "samples", samples)
-    _seed("evaluate", seed)
+    require_count("evaluate", "samples", samples)
+    require_seed("evaluate", seed)
     from reparam.train.inspect import evaluate_run, evaluation_text
 
     result = evaluate_run(run, data=data, split=split, samples=samples, seed=seed)
@@ -174,8 +166,8 @@ def sample(
 
     reparam sample RUN -n 64 --seed 1 --out samples.png
     """
-    _count("sample", "-n", n)
-    _seed("sample", seed)
+    require_count("sample", "-n", n)
+    require_seed("sample", seed)
     from reparam.train.inspect import sample_run
 
     sample_run(run, n=n, seed=seed, out=out, draw=draw, label=label, overwrite=overwrite)
@@ -196,7 +188,7 @@ def reconstruct(
 
     reparam reconstruct RUN --out pairs.png
     """
-    _count("reconstruct", "-n", n)
+    require_count("reconstruct", "-n", n)
     from reparam.train.inspect import reconstruct_run
 
     reconstruct_run(run, out=out, n=n, data=data, split=split, overwrite=overwrite)
@@ -240,122 +232,8 @@ def data_inspect(
     print(inspect(path, size=size or None))
 
 
-Tolerance = Annotated[float, Parameter(help="Bias that is accepted, relative to the gradient of a block.")]
-FalseAlarm = Annotated[float, Parameter(help="Probability of calling a right gradient biased.")]
-Seconds = Annotated[float, Parameter(help="Time that the check may take.")]
-Draws = Annotated[int, Parameter(converter=whole_numbers, help="Draws that the check may take; 0: no limit.")]
-Seed = Annotated[int, Parameter(converter=whole_numbers, help="Seed of the noise.")]
-Json = Annotated[bool, Parameter(name="--json", help="Print JSON, nothing else.", negative=())]
-
-
-@app.command
-def check(
-    target: Annotated[
-        str, Parameter(help="module:function or file.py:function that returns (loss, params); or a run.")
-    ],
-    /,
-    *,
-    tolerance: Tolerance = 0.01,
-    false_alarm: FalseAlarm = 1e-6,
-    max_seconds: Seconds = 60.0,
-    max_draws: Draws = 0,
-    seed: Seed = 0,
-    as_json: Json = False,
-) -> int:
-    """Check that a gradient is the gradient of what is meant. Exit code 0 unbiased, 1 biased, 3 inconclusive.
-
-    reparam check losses.py:elbo
-    reparam check RUN
-    """
-    options = _check_options("check", tolerance, false_alarm, max_seconds, max_draws, seed)
-    from reparam.check import exit_code, run_target
-    from reparam.train.inspect import check_run
-
-    report = _guarded(lambda: (check_run if Path(target).is_dir() else run_target)(target, **options))
-    print(report.to_json() if as_json else report)
-    return exit_code(report)
-
-
-@app.command
-def compare(
-    *targets: Annotated[str, Parameter(help="Two or more of module:function or file.py:function.")],
-    tolerance: Tolerance = 0.01,
-    false_alarm: FalseAlarm = 1e-6,
-    max_seconds: Seconds = 60.0,
-    max_draws: Draws = 0,
-    seed: Seed = 0,
-    as_json: Json = False,
-) -> None:
-    """Compare several ways to write one objective: bias, variance, time, and variance x time, ranked.
-
-    reparam compare losses.py:pathwise losses.py:score
-    """
-    options = _check_options("compare", tolerance, false_alarm, max_seconds, max_draws, seed)
-    from reparam.check import run_compare
-
-    table = _guarded(lambda: run_compare(targets, **options))
-    print(table.to_json() if as_json else table)
-
-
-def _check_options(
-    who: str, tolerance: float, false_alarm: float, max_seconds: float, max_draws: int, seed: int
-) -> dict[str, Any]:
-    for name, value, low, high in (
-        ("tolerance", tolerance, 0, float("inf")),
-        ("false-alarm", false_alarm, 0, 1),
-        ("max-seconds", max_seconds, 0, float("inf")),
-    ):
-        if not low < value < high:
-            raise ConfigError(f"{who}: {name} must be between {low} and {high}; got {value}")
-    if max_draws < 0 or not 0 <= seed < 1 << 64:
-        raise ConfigError(
-            f"{who}: max-draws must be 0 or more and seed in [0, 2^64); got {max_draws} and {seed}"
-        )
-    return {
-        "tolerance": tolerance,
-        "false_alarm": false_alarm,
-        "max_seconds": max_seconds,
-        "max_draws": max_draws or None,
-        "seed": seed,
-    }
-
-
-class TargetFault(ValueError):
-    """An exception in the user's own target."""
-
-
-def _guarded(work: Callable[[], Any]) -> Any:
-    """Run a check; what the user's own code raises is bad input, not a fault of ours."""
-    try:
-        return work()
-    except Exception as error:
-        if isinstance(error, input_errors()) or not _in_user_code(error):
-            raise
-        text = " ".join(str(error).split())
-        raise TargetFault(
-            f"check: the target raised {type(error).__name__}: {text}; --traceback shows where"
-        ) from error
-
-
-def _in_user_code(error: Exception) -> bool:
-    """Whether a frame of the traceback lies outside this package, Python's library and installed packages."""
-    own = str(Path(__file__).resolve().parent)
-    library = {str(Path(p).resolve()) for p in sysconfig.get_paths().values()}
-    for frame in traceback.extract_tb(error.__traceback__):
-        path = str(Path(frame.filename).resolve())
-        if not frame.filename.startswith("<") and not path.startswith((own, *library)):
-            return True
-    return isinstance(error, ImportError)
-
-
-def _count(who: str, option: str, value: int) -> None:
-    if value < 1:
-        raise ConfigError(f"{who}: {option} must be 1 or more; got {value}")
-
-
-def _seed(who: str, value: int) -> None:
-    if not 0 <= value < 1 << 64:
-        raise ConfigError(f"{who}: --seed must be in [0, 2^64); got {value}")
+app.command(check)
+app.command(compare)
 
 
 def _out_of_memory(error: Exception) -> bool:
@@ -364,21 +242,6 @@ def _out_of_memory(error: Exception) -> bool:
         isinstance(error, RuntimeError)
         and ("can't allocate memory" in str(error) or "out of memory" in str(error))
     )
-
-
-def input_errors() -> tuple[type[Exception], ...]:
-    """Return the exceptions that mean bad input; modules that were never imported cannot have raised one."""
-    names = {
-        "reparam.train.folder": ("RunError",),
-        "reparam.train.loop": ("TrainingError",),
-        "reparam.check.target": ("TargetError",),
-        "reparam.data.dataset": ("DataError",),
-        "reparam.data.files": ("FileError",),
-    }
-    loaded = [
-        getattr(sys.modules[m], name) for m, group in names.items() if m in sys.modules for name in group
-    ]
-    return (ConfigError, TargetFault, *loaded)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -37,6 +37,10 @@ class NoiseSpec:
     dtype: torch.dtype = torch.float32
     device: torch.device | str = "cpu"
 
+    def place(self, noise: "Noise") -> "Noise":
+        """Return where to draw, from the noise that is given: there; `layers.tape.Site` knows a way from it."""
+        return noise
+
 
 @lru_cache(maxsize=4096)
 def path_digest(path: tuple[str | int, ...]) -> tuple[int, int, int, int]:
@@ -96,18 +100,16 @@ class Noise:
         """Return noise whose seed is the next 64 bits of a torch generator, which moves on."""
         if not isinstance(generator, torch.Generator):
             raise TypeError(
-                f"Noise.from_generator: generator must be a torch.Generator; got {_type(generator)}; "
+                f"Noise.from_generator: generator must be a torch.Generator; got {type(generator).__name__}; "
                 "for an integer seed write Noise(seed)"
             )
         return cls(_random_seed(generator))
-
-    # --- addresses ---------------------------------------------------------------------------------------
 
     def child(self, name: str) -> "Noise":
         """Return the noise of a named part; different names are independent streams."""
         if not isinstance(name, str):
             raise TypeError(
-                f"Noise.child: name must be a string; got {_type(name)}; for a number write at(k) or split(n)"
+                f"Noise.child: name must be a string; got {type(name).__name__}; for a number write at(k) or split(n)"
             )
         return self._extend(name)
 
@@ -141,6 +143,10 @@ class Noise:
                 f"{tuple(index.shape)}; convert it with index.long()"
             )
         return self._moved(self.seed, self.path, self.step, index)
+
+    def without_rows(self) -> "Noise":
+        """Return the noise without row labels, for what a whole batch shares."""
+        return self if self.index is None else self._moved(self.seed, self.path, self.step, None)
 
     def _extend(self, part: str | int) -> "Noise":
         """Return the address one part further; a step that another part follows moves into the seed."""
@@ -263,11 +269,12 @@ class Noise:
 
     def draw(self, spec: NoiseSpec) -> Tensor:
         """Draw what a noise spec asks for; with rows, `index` labels the first axis after the sample axes."""
+        noise = spec.place(self)
         if spec.law == "bits":
-            return self.bits(spec.shape, dtype=spec.dtype, device=spec.device)
-        if spec.law not in LAWS:
+            return noise.bits(spec.shape, dtype=spec.dtype, device=spec.device)
+        if spec.law not in LAWS and (spec.law, spec.dtype) != ("bits64", torch.int64):
             raise ValueError(f"Noise.draw: law must be one of {', '.join(LAWS)}; got {spec.law!r}")
-        return self._draw(spec.law, spec.shape, spec.dtype, spec.device, spec.sample_ndim)
+        return noise._draw(spec.law, spec.shape, spec.dtype, spec.device, spec.sample_ndim)
 
     def _draw(
         self,
@@ -288,8 +295,6 @@ class Noise:
             check_rows(law, shape, sample_ndim, self.index)
         device = device if isinstance(device, torch.device) else torch.device(device)
         return select.draw(law, self._path_key(), self.step, self.index, shape, sample_ndim, dtype, device)
-
-    # --- a value -----------------------------------------------------------------------------------------
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Noise):
@@ -323,7 +328,7 @@ def given(noise: Noise | None, who: str) -> Noise:
         return Noise(_random_seed(None))
     if not isinstance(noise, Noise):
         raise TypeError(
-            f"{who}: noise must be a reparam.Noise or None; got {_type(noise)}; write reparam.Noise(seed)"
+            f"{who}: noise must be a reparam.Noise or None; got {type(noise).__name__}; write reparam.Noise(seed)"
         )
     return noise
 
@@ -362,7 +367,7 @@ def _check_integer(who: str, what: str, value: object) -> None:
                 f"shape {tuple(value.shape)}"
             )
     elif isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{who}: {what} must be an int or a 0-d int64 tensor; got {_type(value)}")
+        raise TypeError(f"{who}: {what} must be an int or a 0-d int64 tensor; got {type(value).__name__}")
     elif not 0 <= value < SEED_LIMIT:
         raise ValueError(f"{who}: {what} must be in [0, 2^64); got {value}")
 
@@ -390,10 +395,6 @@ def _same(a: object, b: object) -> bool:
 
 def _short(value: int | Tensor) -> str:
     return "<tensor>" if isinstance(value, Tensor) else str(value)
-
-
-def _type(value: object) -> str:
-    return type(value).__name__
 
 
 __all__ = ["Noise", "NoiseSpec", "given", "reseed_torch", "seeded_torch"]

@@ -5,14 +5,20 @@ through the monotone map of the base law. Write s for the sample, S for their nu
 
     antithetic    u_{2k+1} = 1 - u_{2k}; an odd S leaves the last sample single
     stratified    Latin hypercube: u_s = (pi(s) + u'_s) / S, pi a fresh permutation for every coordinate
-    sobol         the first S points of a Sobol sequence, each dimension XORed with one random word (digital shift);
+    sobol         the first S points of a Sobol sequence, scrambled in every dimension by a random linear map of
+                  the bits and a random shift: u = L x + e (mod 2), L lower triangular with unit diagonal;
                   balanced when S is a power of two, otherwise a valid sample of every law that merely loses that
 
 S samples are dependent, so their spread says nothing about the error of their mean: `replicates(n)` gives n
-independent copies, whose means give a standard error. More samples do not keep the first ones (except for
-antithetic pairs).
+independent copies, whose means give a standard error. More samples keep the first ones in antithetic pairs and
+Sobol points, not in a Latin hypercube.
 
-Sources: McKay, Beckman, Conover 1979 (Latin hypercube); Owen 1995, L'Ecuyer and Lemieux 2002 (randomised nets).
+With `rows`, every row has couplings of its own (for Sobol: its own scramble, and a dimension is a number of the
+row), so that rows are independent and hold the same numbers in any batch. Without rows a Sobol dimension is a number
+of the sample.
+
+Sources: McKay, Beckman and Conover 1979 (Latin hypercube, `mckay1979`); Matousek 1998 (the linear scramble,
+`matousek1998`), whose variance is that of Owen's nested scramble (`owen1995`).
 """
 
 import math
@@ -107,9 +113,11 @@ def stratified_words(noise: Noise, shape: tuple[int, ...], sample_ndim: int, dev
 
 
 def sobol_words(noise: Noise, shape: tuple[int, ...], sample_ndim: int, device: Any) -> Tensor:
-    """Return Sobol points, 30 leading bits by torch's direction numbers, shifted by a random word per dimension."""
+    """Return scrambled Sobol points: 30 leading bits by torch's direction numbers, the others independent."""
     count, rest = shape[0], shape[1:]
-    dimension = math.prod(rest)
+    row_axis = sample_ndim if noise.index is not None and noise.index.ndim else None
+    event = tuple(1 if axis == row_axis else length for axis, length in enumerate(shape) if axis)
+    dimension = math.prod(event)
     if dimension > SobolEngine.MAXDIM:
         raise ValueError(
             f"Noise.sobol: a sample may have at most {SobolEngine.MAXDIM} numbers (the table of direction "
@@ -117,14 +125,20 @@ def sobol_words(noise: Noise, shape: tuple[int, ...], sample_ndim: int, device: 
         )
     if count > 1 << SOBOL_BITS:
         raise ValueError(f"Noise.sobol: at most 2^{SOBOL_BITS} samples; got {count}; use replicates")
-    shift = noise._draw("bits64", (1, *rest), torch.int64, device, sample_ndim)
     low = noise.child("low")._draw("bits64", shape, torch.int64, device, sample_ndim)
-    if not dimension or not count:
+    if 0 in shape:
         return low
     points = SobolEngine(dimension).draw(count, dtype=torch.float64)  # k 2^-30, exact
-    whole = (points * 2.0**SOBOL_BITS).long().reshape(shape).to(low.device) << (64 - SOBOL_BITS)
+    x = (points * 2.0**SOBOL_BITS).long().reshape(count, *event).to(low.device)
+    scrambled = noise._draw("bits64", (1, *rest), torch.int64, device, sample_ndim)
+    leading = (count - 1).bit_length()  # the first 2^m points have m bits
+    columns = noise.child("matrix")._draw("bits64", (leading, *rest), torch.int64, device, sample_ndim)
+    for bit in range(leading):
+        below = (1 << (63 - bit)) - 1
+        column = columns[bit] & below | ~below if bit == 0 else columns[bit] & below | below + 1
+        scrambled = scrambled ^ -(x >> (SOBOL_BITS - 1 - bit) & 1) & column
     mask = (1 << (64 - SOBOL_BITS)) - 1
-    return (whole ^ shift) & ~mask | low & mask
+    return scrambled & ~mask | low & mask
 
 
 COUPLINGS = {"antithetic": antithetic_words, "stratified": stratified_words, "sobol": sobol_words}

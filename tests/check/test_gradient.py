@@ -20,7 +20,7 @@ def leaf(*values: float, dtype: torch.dtype = torch.float32) -> torch.Tensor:
 
 def check(loss, params, **options):
     return gradient(
-        loss, params, noise=SEED, **{"max_seconds": 20.0, "max_draws": 1500, "false_alarm": 1e-3, **options}
+        loss, params, noise=SEED, **{"max_seconds": 600.0, "max_draws": 1500, "false_alarm": 1e-3, **options}
     )
 
 

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from reparam.data import files
-from reparam.data.files import FileError
+from reparam.data.files import FileError, new_folder
 
 
 def names(folder):
@@ -138,6 +138,21 @@ def test_a_new_folder_appears_whole_or_not_at_all(tmp_path):
     with files.new_folder(tmp_path / "empty") as folder:
         files.write_text(folder / "b", "x")
     assert names(tmp_path / "empty") == ["b"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere nothing tells that a process is gone")
+def test_a_new_folder_removes_what_killed_namesakes_left(tmp_path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    left = tmp_path / f".run.{dead.pid}.reparam-tmp"
+    alive = tmp_path / f".run.{os.getppid()}.new.reparam-tmp"
+    other = tmp_path / f".run2.{dead.pid}.reparam-tmp"
+    for folder in (left, alive, other):
+        folder.mkdir()
+        (folder / "config.json").write_text("{}")
+    with new_folder(tmp_path / "run") as folder:
+        (folder / "config.json").write_text("{}")
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([alive.name, other.name, "run"])
 
 
 def test_sweep_removes_what_killed_processes_left(tmp_path):

@@ -96,7 +96,42 @@ class TwoLevels:
         return (self.weights(theta, b) * cost).sum()
 
 
-PROGRAMS = [Walk(), TwoLevels()]
+class Branches:
+    """b1 and b2 are independent, b3 depends on b1; the costs of both branches are paid at the end."""
+
+    x = torch.tensor([0.4, -0.7], dtype=F64)
+    names = ("b1", "b2", "b3")
+
+    def loss(self, theta, estimator, credit=True):
+        def says(*names):
+            return names if credit else None
+
+        def run(site):
+            b1, b2 = (
+                site(
+                    name, D.Bernoulli(logits=theta[k].expand(site.batch)), estimator=estimator, depends=says()
+                )
+                for k, name in enumerate(("b1", "b2"))
+            )
+            b3 = site(
+                "b3", D.Bernoulli(logits=theta[1] + theta[0] * b1), estimator=estimator, depends=says("b1")
+            )
+            site.cost((b1 + b3 - 0.6) ** 2 + theta[1] ** 2, depends=says("b3"))  # and so on b1
+            site.cost(2 * (b2 - 0.2) ** 2, depends=says("b2"))
+
+        return run
+
+    def weights(self, theta, b):
+        p = [torch.sigmoid(v) for v in (theta[0], theta[1], theta[1] + theta[0] * b[0])]
+        return torch.stack([step * q + (1 - step) * (1 - q) for step, q in zip(b, p)]).prod(0).prod(0)
+
+    def exact(self, theta):
+        b = torch.tensor(list(itertools.product((0.0, 1.0), repeat=3)), dtype=F64).T.unsqueeze(1)
+        cost = (b[0] + b[2] - 0.6) ** 2 + theta[1] ** 2 + 2 * (b[1] - 0.2) ** 2
+        return (self.weights(theta, b) * cost).sum()
+
+
+PROGRAMS = [Walk(), TwoLevels(), Branches()]
 ESTIMATORS = [
     (E.ScoreFunction(), 1),
     (E.ScoreFunction(0.7), 1),
@@ -142,18 +177,25 @@ def test_credit_lowers_the_variance(case, estimator, samples):
     assert spread[0] < spread[1]
 
 
-def mixture_loss(theta, estimator, middle=None):
-    """k ~ Categorical, z ~ Normal(m_k, s_k), cost (z - .5)^2 + theta_0 z."""
+PRICES = torch.tensor([1.0, 4.0, -2.0], dtype=F64)
+
+
+def mixture_loss(theta, estimator, middle=None, credit=True):
+    """k ~ Categorical with a price, z ~ Normal(m_k, s_k), cost (z - .5)^2 + theta_0 z."""
 
     def run(site):
-        logits = torch.stack([theta[0], theta[1], -theta[0]])
+        logits = torch.stack([theta[0], theta[1], -theta[0]], -1)
         k = site("k", D.Categorical(logits=logits.expand(*site.batch, 3)), estimator=estimator)
         means, scales = (
-            torch.stack([theta[1], theta[2], theta[0] * 2]),
-            torch.stack([theta[2], theta[2] * 2, theta[2]]),
+            torch.stack([theta[1], theta[2], theta[0] * 2], -1).expand(*k.shape, 3),
+            torch.stack([theta[2], theta[2] * 2, theta[2]], -1).expand(*k.shape, 3),
         )
-        z = site("z", D.Normal(means[k], scales[k].abs()), estimator=middle)
-        return (z - 0.5) ** 2 + theta[0] * z
+        means, scales = (v.gather(-1, k.unsqueeze(-1)).squeeze(-1) for v in (means, scales))
+        price = PRICES[k].expand(site.samples, *site.batch)
+        if credit:
+            site.cost(price)
+        z = site("z", D.Normal(means, scales.abs()), estimator=middle)
+        return (z - 0.5) ** 2 + theta[0] * z + (0 if credit else price)
 
     return run
 
@@ -164,7 +206,36 @@ def mixture_exact(theta):
         torch.stack([theta[1], theta[2], theta[0] * 2]),
         torch.stack([theta[2], theta[2] * 2, theta[2]]),
     )
-    return (pi * ((means - 0.5) ** 2 + scales**2 + theta[0] * means)).sum()
+    return (pi * ((means - 0.5) ** 2 + scales**2 + theta[0] * means + PRICES)).sum()
+
+
+def mixture_values(theta, estimator, middle, samples, credit=True):
+    """Return the program's value for all categories and Gauss-Hermite nodes of the normal, and their weights.
+
+    `theta` is one point (3,), or one leaf (3, n) that gives each outcome its own gradient.
+    """
+    nodes, w = (torch.tensor(a, dtype=F64) for a in np.polynomial.hermite_e.hermegauss(6))
+    w = w / w.sum()
+    k = torch.tensor(list(itertools.product(range(3), repeat=samples)))
+    i = torch.tensor(list(itertools.product(range(6), repeat=samples)))
+    both = torch.cartesian_prod(torch.arange(len(k)), torch.arange(len(i)))
+    k, i = k[both[:, 0]].T, i[both[:, 1]].T
+    x = MIXTURE
+    pi = torch.softmax(torch.stack([x[0], x[1], -x[0]]), 0)
+    weights = (pi[k] * w[i]).prod(0)
+    numbers = {"k": FAR * torch.nn.functional.one_hot(k, 3).to(F64), "z": nodes[i]}
+    if isinstance(estimator, E.Enumerate):
+        weights = weights / weights.sum()
+    value = rp.program(
+        mixture_loss(theta, estimator, middle, credit),
+        samples=samples,
+        noise=Scripted(0, numbers=numbers),
+        batch_shape=(len(weights),),
+    )
+    return value, weights
+
+
+MIXTURE = torch.tensor([0.3, -0.2, 0.8], dtype=F64)
 
 
 @pytest.mark.parametrize(
@@ -172,29 +243,26 @@ def mixture_exact(theta):
 )
 @pytest.mark.parametrize("middle", [None, E.ScoreFunction(1.0)], ids=["pathwise", "score"])
 def test_mixture_exactly(estimator, samples, middle):
-    """Discrete, then continuous, then the loss: all categories, and Gauss-Hermite nodes for the normal."""
-    x = torch.tensor([0.3, -0.2, 0.8], dtype=F64)
-    nodes, w = (torch.tensor(a, dtype=F64) for a in np.polynomial.hermite_e.hermegauss(6))
-    w = w / w.sum()
-    k = torch.tensor(list(itertools.product(range(3), repeat=samples)))
-    i = torch.tensor(list(itertools.product(range(6), repeat=samples)))
-    both = torch.cartesian_prod(torch.arange(len(k)), torch.arange(len(i)))
-    k, i = k[both[:, 0]].T, i[both[:, 1]].T
-    pi = torch.softmax(torch.stack([x[0], x[1], -x[0]]), 0)
-    weights = (pi[k] * w[i]).prod(0)
-    numbers = {"k": FAR * torch.nn.functional.one_hot(k, 3).to(F64), "z": nodes[i]}
-    theta = x.clone().requires_grad_()
-    if isinstance(estimator, E.Enumerate):
-        weights = weights / weights.sum()
-    value = rp.program(
-        mixture_loss(theta, estimator, middle),
-        samples=samples,
-        noise=Scripted(0, numbers=numbers),
-        batch_shape=(len(weights),),
-    )
+    """Discrete, then continuous, then the loss."""
+    theta = MIXTURE.clone().requires_grad_()
+    value, weights = mixture_values(theta, estimator, middle, samples)
     expected = (weights * value).sum()
     for got, want in zip(derivatives(expected, theta), derivatives(mixture_exact(theta), theta)):
         torch.testing.assert_close(got, want, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(("estimator", "samples"), [(E.LeaveOneOut(), 2), (E.ScoreFunction(2.0), 1)])
+def test_credit_lowers_the_variance_of_the_mixture(estimator, samples):
+    """The price of k is no concern of z; exact variances, polynomials of degree 8 in the noise of z."""
+    spread = []
+    for credit in (True, False):
+        n = len(mixture_values(MIXTURE, estimator, estimator, samples)[1])
+        leaf = MIXTURE.unsqueeze(-1).expand(3, n).clone().requires_grad_()
+        value, weights = mixture_values(leaf, estimator, estimator, samples, credit)
+        value.sum().backward()
+        mean = (weights * leaf.grad).sum(-1, keepdim=True)
+        spread.append((weights * (leaf.grad - mean) ** 2).sum().item())
+    assert spread[0] < 0.9 * spread[1]
 
 
 def test_enumeration_after_a_boxed_site_keeps_its_baseline_right():
@@ -251,6 +319,9 @@ ERRORS = [
     (lambda site: site("a", Q) + site("a", Q), ValueError, "name of its own"),
     (lambda site: site("a", Q, estimator=E.ARM()), TypeError, "must be Pathwise"),
     (lambda site: site("a", Q).sum(), ValueError, "a cost must have shape"),
+    (lambda site: site("a", Q, depends=["b"]), ValueError, "names of sites drawn before"),
+    (lambda site: site.cost(site("a", Q), depends="a"), ValueError, "must be a list"),
+    (lambda site: None, ValueError, "must pay a cost"),
     (lambda site: site("a", Q, estimator=E.Pathwise()), TypeError, "must not have rule"),
     (lambda site: site("a", Q, estimator=E.ScoreFunction("constant")), ValueError, "cannot use"),
     (

@@ -7,8 +7,7 @@ import torch
 from torch import nn
 
 import reparam as rp
-from reparam.layers import BayesConv1d, BayesConv2d, BayesLinear, make_bayesian
-from reparam.layers.bayes import normal_kl
+from reparam.layers import BayesConv1d, BayesConv2d, BayesLinear, local, make_bayesian
 from reparam.noise import Noise
 
 METHODS = ["weight", "local", "flipout"]
@@ -23,6 +22,13 @@ LAYERS = {
             4, 6, 3, stride=2, padding=1, groups=2, method=m, initial_scale=0.1, dtype=torch.float64
         ),
         (3, 4, 7),
+        None,
+    ),
+    "conv2d circular": (
+        lambda m: BayesConv2d(
+            2, 3, 3, padding=(2, 1), padding_mode="circular", method=m, initial_scale=0.1, dtype=torch.float64
+        ),
+        (2, 2, 5, 4),
         None,
     ),
     "conv2d": (
@@ -148,12 +154,79 @@ def test_kl_is_the_formula_and_monte_carlo_agrees():
     assert torch.isfinite(layer.kl(samples=2, noise=Noise(0)))
 
 
+def local_inputs(dtype, bias=True, shape=(2, 3)):
+    sizes = {"x": (*shape, 5), "loc": (4, 5), "log_scale": (4, 5), "b": (4,), "bs": (4,), "eps": (*shape, 4)}
+    drawn = {k: Noise(2).child(k).normal(s, dtype=dtype).requires_grad_() for k, s in sizes.items()}
+    return [None if k in ("b", "bs") and not bias else t for k, t in drawn.items()]
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("shape", [(7,), (2, 3), ()])
+def test_fused_local_layer_is_its_definition(shape, bias):
+    """Values, first derivatives, and the derivatives of their squares, in all six inputs."""
+    inputs = local_inputs(torch.float32, bias, shape)
+    leaves = [t for t in inputs if t is not None]
+    assert local.native(*inputs)
+    results = []
+    for f in (local.local_linear, local._local_linear):
+        y = f(*inputs)
+        first = torch.autograd.grad(y.square().sum(), leaves, create_graph=True)
+        plain = torch.autograd.grad(f(*inputs).square().sum(), leaves)
+        second = torch.autograd.grad(sum(g.square().sum() for g in first), leaves)
+        results.append([y.detach(), *plain, *first, *second])
+    for got, want in zip(*results):
+        torch.testing.assert_close(got, want, rtol=1e-4, atol=2e-5)
+
+
+def test_local_definition_by_finite_differences():
+    inputs = local_inputs(torch.float64)
+    assert torch.autograd.gradcheck(local.local_linear, inputs)
+    assert torch.autograd.gradgradcheck(local.local_linear, inputs)
+
+
+@pytest.mark.parametrize("count", [1, 511, 513, 200_000])
+def test_fused_kl_is_its_definition(count):
+    """One pass over float32 weights against torch in float64; 200,000 weights are shared out to two threads."""
+    loc, log_scale = (Noise(k).normal((count,)).requires_grad_() for k in (0, 1))
+    m, s = torch.tensor(0.3), torch.tensor(0.6)
+    before = torch.get_num_threads()
+    results = []
+    for f, to, threads in (
+        (local.normal_kl, torch.float32, 1),
+        (local.normal_kl, torch.float32, 2),
+        (local._normal_kl, torch.float64, 1),
+    ):
+        torch.set_num_threads(threads)
+        value = f(*(t.to(to) for t in (loc, log_scale, m, s)))
+        torch.set_num_threads(before)
+        results.append([value.detach(), *torch.autograd.grad(3 * value, (loc, log_scale))])
+    assert all(torch.equal(a, b) for a, b in zip(*results[:2]))
+    for got, want in zip(results[0], results[2]):
+        torch.testing.assert_close(got, want.to(got.dtype), rtol=2e-6, atol=2e-6)
+
+
 def test_kl_gradients_of_both_orders():
-    m, s = torch.tensor(0.3, dtype=torch.float64, requires_grad=True), torch.tensor(0.6, dtype=torch.float64)
-    s.requires_grad_()
+    m, s = (torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (0.3, 0.6))
     loc, log_scale = (Noise(k).normal((2, 3), dtype=torch.float64).requires_grad_() for k in (0, 1))
-    assert torch.autograd.gradcheck(normal_kl, (loc, log_scale, m, s))
-    assert torch.autograd.gradgradcheck(normal_kl, (loc, log_scale, m, s))
+    assert torch.autograd.gradcheck(local.normal_kl, (loc, log_scale, m, s))
+    assert torch.autograd.gradgradcheck(local.normal_kl, (loc, log_scale, m, s))
+    weights = [t.detach().float().requires_grad_() for t in (loc, log_scale)]
+    prior = torch.tensor(0.3), torch.tensor(0.6)
+    second = []
+    for f in (local.normal_kl, local._normal_kl):
+        first = torch.autograd.grad(f(*weights, *prior), weights, create_graph=True)
+        second.append(torch.autograd.grad(sum(g.square().sum() for g in first), weights))
+    torch.testing.assert_close(*second)
+
+
+def test_forward_mode_derivatives():
+    layer, x = BayesLinear(3, 2, method="local"), Noise(0).normal((4, 3))
+    direction = torch.ones_like(x)
+    with torch.autograd.forward_ad.dual_level():
+        dual = torch.autograd.forward_ad.make_dual(x, direction)
+        tangent = torch.autograd.forward_ad.unpack_dual(layer(dual, noise=Noise(1))).tangent
+    want = torch.func.jvp(lambda x: layer(x, noise=Noise(1)), (x,), (direction,))[1]
+    torch.testing.assert_close(tangent, want)
 
 
 def test_no_input_no_noise_no_nan():
@@ -195,6 +268,21 @@ def test_one_compiled_graph(method):
             torch.testing.assert_close(a, b)
 
 
+@pytest.mark.parametrize("mode", ["zeros", "reflect", "replicate", "circular"])
+@pytest.mark.parametrize("padding", [(2, 1), "same", "valid"])
+def test_convolutions_pad_as_torch_does(padding, mode):
+    plain = nn.Conv2d(2, 3, (3, 5), padding=padding, padding_mode=mode)
+    x = Noise(0).normal((2, 2, 6, 5))
+    for method in METHODS:
+        y = make_bayesian(plain, method=method, initial_scale=1e-9)(x, noise=Noise(1))
+        torch.testing.assert_close(y, plain(x))
+    torch.manual_seed(1)
+    own = BayesConv2d(2, 3, (3, 5), padding=padding, padding_mode=mode, initial_scale=1e-9)
+    torch.manual_seed(1)
+    plain = nn.Conv2d(2, 3, (3, 5), padding=padding, padding_mode=mode)
+    torch.testing.assert_close(own(x, noise=Noise(1)), plain(x))
+
+
 def test_make_bayesian():
     net = nn.Sequential(
         nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Sequential(nn.Linear(8, 3)), nn.Linear(3, 1)
@@ -218,11 +306,6 @@ ERRORS = [
     (lambda: BayesLinear(2, 1, method="best"), ValueError, "method must be"),
     (lambda: BayesLinear(2, 1, initial_scale=0), ValueError, "initial_scale"),
     (lambda: make_bayesian(nn.ReLU()), ValueError, "must hold a Linear"),
-    (
-        lambda: make_bayesian(nn.Conv1d(1, 1, 3, padding=1, padding_mode="circular")),
-        ValueError,
-        "pad with zeros",
-    ),
     (lambda: BayesConv1d(1, 1, 3)(torch.ones(1, 5)), ValueError, "must have shape"),
     (lambda: BayesLinear(2, 1)(torch.ones(1, 2), noise=3), TypeError, "noise must be"),
 ]

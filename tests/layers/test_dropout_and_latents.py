@@ -8,6 +8,8 @@ from torch import nn
 
 from reparam import distributions as D
 from reparam.layers import (
+    Bayesian,
+    BayesLinear,
     CategoricalLatent,
     Dropout,
     GaussianDropout,
@@ -97,3 +99,38 @@ def test_scope_reaches_layers_inside():
         y = net(x)
     by_hand = net[2][0](net[1](net[0](x), noise=Noise(4).child("1")), noise=Noise(4).child("2.0"))
     assert torch.equal(y, by_hand)
+
+
+def test_a_layer_called_twice_in_a_pass_draws_twice_but_its_sampled_weights_once():
+    class Twice(nn.Module):
+        def __init__(self, layer):
+            super().__init__()
+            self.layer = layer
+
+        def forward(self, x):
+            return self.layer(x), self.layer(x), self.layer(x)
+
+    x = torch.ones(2, 50)
+    for layer in (Dropout(0.5), BayesLinear(50, 3, method="local"), BayesLinear(50, 3, method="flipout")):
+        net = Bayesian(Twice(layer))
+        first, second, third = net(x, noise=Noise(4))
+        assert torch.equal(first, layer(x, noise=Noise(4).child("layer")))
+        assert torch.equal(second, layer(x, noise=Noise(4).child("layer").at(1)))
+        assert torch.equal(third, layer(x, noise=Noise(4).child("layer").at(2)))
+        assert not torch.equal(first, second)
+        assert torch.equal(net(x, noise=Noise(4))[1], second)
+    net = Bayesian(Twice(BayesLinear(50, 3, method="weight")))
+    first, second, _ = net(x, noise=Noise(4))
+    assert torch.equal(first, second)
+
+
+def test_networks_inside_networks():
+    inner = Bayesian(nn.Sequential(Dropout(0.5), BayesLinear(50, 50)))
+    outer = Bayesian(nn.Sequential(inner, inner, Dropout(0.5)))
+    x = torch.ones(2, 50)
+    dropout, linear = inner.module
+    mine = Noise(1).child("0.module.0")
+    y = linear(dropout(x, noise=mine), noise=Noise(1).child("0.module.1"))
+    y = linear(dropout(y, noise=mine.at(1)), noise=Noise(1).child("0.module.1"))
+    y = outer.module[2](y, noise=Noise(1).child("2"))
+    assert torch.equal(outer(x, noise=Noise(1)), y)

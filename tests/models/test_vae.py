@@ -169,6 +169,15 @@ def test_samples_keep_the_first_ones():
     assert set(drawn.unique().tolist()) <= {0.0, 1.0}
 
 
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+def test_empty_batches_are_empty(likelihood):
+    model = build_vae(ModelSpec((4,), 2, "mlp", (8,), likelihood, pictures=False), rp.Noise(0))
+    x = torch.zeros(0, 4)
+    assert model.log_prob(x, samples=3).shape == model.elbo(x).bound.shape == (0,)
+    assert model.encode(x).shape == (0, 2)
+    assert model.reconstruct(x).shape == (0, 4)
+
+
 def test_errors_teach():
     model = build_vae(ModelSpec((5,), 2, hidden=(7,)), rp.Noise(0))
     with pytest.raises(ValueError, match=r"x must have shape \(B, 5\)"):

@@ -137,6 +137,17 @@ def test_dreg_is_right_for_theta_and_phi(K):
     assert exact_elbo(POINT) < bound.mean() < log_p
 
 
+def test_a_second_derivative_of_dreg_raises_in_every_parameter():
+    """Its gradient holds the weights fixed: differentiating it again would be wrong, in theta too."""
+    p = leaves(4)
+    q = D.Normal(p[1], p[2].exp())
+    bound = rp.iwae(lambda z: log_joint(z, p[0]), q, samples=3, noise=rp.Noise(0), gradient="dreg").bound
+    (g,) = torch.autograd.grad(bound.sum(), p, create_graph=True)
+    for row in g:
+        with pytest.raises(RuntimeError, match="first derivatives only"):
+            torch.autograd.grad(row.sum(), p, retain_graph=True)
+
+
 def test_bounds_are_ordered_and_reach_the_likelihood():
     q = D.Normal(POINT[1].expand(4_000), POINT[2].exp())
     f = lambda z: log_joint(z, POINT[0])  # noqa: E731
@@ -269,6 +280,16 @@ ERRORS = [
     (lambda: rp.iwae(lambda z: z, Q, gradient="stl"), ValueError, "biased for more than one"),
     (lambda: rp.renyi(lambda z: z, Q, alpha=math.inf), ValueError, "alpha must be finite"),
     (lambda: rp.renyi(lambda z: z, B, alpha=0.5), TypeError, "must have draws with a derivative"),
+    (
+        lambda: rp.iwae(lambda z: z, Q, samples=2, gradient="dreg", noise=rp.Noise(0).sobol()),
+        ValueError,
+        "independent of each other",
+    ),
+    (
+        lambda: rp.vimco(lambda z: z, B, samples=2, noise=rp.Noise(0).stratified()),
+        ValueError,
+        "independent of each other",
+    ),
     (lambda: rp.vimco(lambda z: z, B, samples=1), ValueError, "samples must be an int >= 2"),
     (lambda: rp.kl_estimate(Q, Q, kind="k4"), ValueError, "kind must be"),
     (lambda: rp.kl_estimate(Q, Q, draws="frozen"), ValueError, "draws must be"),

@@ -42,22 +42,30 @@ def test_two_runs_with_one_seed_are_byte_identical_under_any_torch_seed(tmp_path
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
+def begin(command: list[str], run: Path, environment: dict[str, str]) -> subprocess.Popen:
+    """Start a training process and return it once its run folder stands."""
+    process = subprocess.Popen(command, env=environment)
+    while not run.exists():
+        assert process.poll() is None
+        time.sleep(0.005)
+    return process
+
+
 def test_killed_and_resumed(tmp_path):
     options = [*COMMON, "--epochs", "6", "--warmup", "0.5", "--likelihood", "bernoulli"]
     whole = tmp_path / "whole"
     command = [sys.executable, "-m", "reparam", "train", *options, "--out"]
     environment = {**os.environ, "PYTHONPATH": ":".join(sys.path), "OMP_NUM_THREADS": "1"}
+    process = begin([*command, str(whole)], whole, environment)
     started = time.monotonic()
-    subprocess.run([*command, str(whole)], check=True, env=environment)
-    took = time.monotonic() - started
+    assert process.wait() == 0
+    took = time.monotonic() - started  # from the moment the run folder stands
     for share in (0.2, 0.5, 0.8):
         run = tmp_path / f"killed{share}"
-        process = subprocess.Popen([*command, str(run)], env=environment)
+        process = begin([*command, str(run)], run, environment)
         time.sleep(share * took)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        if not run.exists():
-            continue  # killed before the run began: there is nothing to resume
         assert main(["train", "--resume", str(run), "--quiet"]) == 0
         assert weights(run) == weights(whole)
         assert (run / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
@@ -203,6 +211,22 @@ def test_the_data_must_not_change(tmp_path, capsys):
     assert "changed" in capsys.readouterr().err
 
 
+def test_a_run_is_resumed_from_any_folder_and_home_is_understood(tmp_path, monkeypatch):
+    import numpy
+
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    numpy.save("x.npy", rp.Noise(0).normal((50, 3)).numpy())
+    options = ["--data", "x.npy", *COMMON[2:], "--epochs", "1"]
+    assert main(["train", *options, "--out", "~/run"]) == 0
+    assert (tmp_path / "run" / "config.json").is_file()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert main(["train", "--resume", "~/run", "--epochs", "2"]) == 0
+    assert main(["sample", "~/run", "-n", "4", "--out", "~/z.npy"]) == 0
+    assert (tmp_path / "z.npy").is_file()
+
+
 class Noisy(nn.Module):
     """A regression with a random layer."""
 
@@ -215,7 +239,7 @@ class Noisy(nn.Module):
         return ((self.linear(x) + 0.1 * noise.normal((len(x), 1)) - y) ** 2).mean()
 
 
-def fit_noisy(out, epochs=4, **more):
+def fit_noisy(out, epochs=4, lr=0.05, **more):
     torch.manual_seed(0)
     module = Noisy()
     x = rp.Noise(9).normal((50, 3))
@@ -227,7 +251,7 @@ def fit_noisy(out, epochs=4, **more):
         noise=rp.Noise(5),
         epochs=epochs,
         batch_size=16,
-        lr=0.05,
+        lr=lr,
         out=out,
         **more,
     )
@@ -252,6 +276,8 @@ def test_fit_resumes_anyones_module(tmp_path, monkeypatch):
             fit_noisy(tmp_path / "cut")
     with pytest.raises(ValueError, match="another kind of model"):
         rp.load(tmp_path / "cut")
+    with pytest.raises(ValueError, match="must keep its lr"):
+        fit_noisy(tmp_path / "cut", resume=True, lr=0.01)
     resumed, _ = fit_noisy(tmp_path / "cut", resume=True)
     assert torch.equal(resumed.linear.weight, whole.linear.weight)
     with pytest.raises(ValueError, match="must be a new folder"):

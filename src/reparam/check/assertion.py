@@ -1,9 +1,11 @@
 """One line for other people's test suites."""
 
 from reparam.check.draws import Loss, Params
-from reparam.check.gradient import Reference, gradient
+from reparam.check.gradient import checked
+from reparam.check.options import Options
 from reparam.check.report import Report
-from reparam.noise import Noise
+from reparam.check.search import Reference
+from reparam.noise import Noise, given
 
 
 def assert_unbiased(
@@ -29,17 +31,8 @@ def assert_unbiased(
         >>> assert_unbiased(lambda n: (loc + n.normal((9,))).square().mean(), loc, noise=rp.Noise(0)).verdict
         'unbiased'
     """
-    report = gradient(
-        loss,
-        params,
-        noise=noise,
-        reference=reference,
-        tolerance=tolerance,
-        scale=scale,
-        false_alarm=false_alarm,
-        max_seconds=max_seconds,
-        max_draws=max_draws,
-    )
+    options = Options("check.assert_unbiased", tolerance, scale, false_alarm, max_seconds, max_draws)
+    report = checked(loss, params, given(noise, options.who), reference, options)
     if report.verdict != "unbiased":
         raise AssertionError(f"the gradient was not shown to be unbiased\n{report}")
     return report

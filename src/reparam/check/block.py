@@ -6,6 +6,9 @@ sqrt(d) m_k is nearly N(0, |b|^2), so that with probability 1 - a
     |b| <= sqrt(d) max_k |m_k| / q,    (2 Phi(q) - 1)^K = a,
 
 and the direction of the estimator's own mean, along which a wrong factor shows at full length.
+
+Directions and steps are chosen when a block is first probed: where all parameters were cleared at once
+(`reparam.check.joint`) that is never.
 """
 
 import math
@@ -15,6 +18,7 @@ from statistics import NormalDist
 import numpy as np
 import torch
 
+from reparam.check.draws import Runner
 from reparam.check.probe import Probe
 from reparam.check.reference import Objective, natural_step, settle
 from reparam.noise import Noise
@@ -24,15 +28,27 @@ DIRECTIONS = 8  # K
 OWN_TURNS = 3  # of K + 3 turns
 
 
+@dataclass(frozen=True)
+class Cleared:
+    """What random directions through all parameters say of a block: an upper bound of |b|, and estimates."""
+
+    upper: float
+    bias: float
+    factor: float
+    draws: int
+
+
 @dataclass
 class Block:
-    """The state of one parameter tensor."""
+    """The state of one parameter tensor; `exact` is its gradient where the caller gave it, `scale` the least unit."""
 
     name: str
     index: int
-    probes: list[Probe]
-    coordinates: bool
     size: int
+    exact: np.ndarray | None = None
+    probes: list[Probe] = field(default_factory=list)
+    cleared: Cleared | None = None
+    suspicion: float = 0.0
     turn: int = 0
     verdict: str = "inconclusive"
     scale: float = 0.0
@@ -47,6 +63,23 @@ class Block:
         self.total += gradient
         away = gradient - self.centre
         self.squares.append(float(away @ away))
+
+    @property
+    def coordinates(self) -> bool:
+        """Say whether the block is probed coordinate by coordinate."""
+        return self.size <= COORDINATES
+
+    @property
+    def count(self) -> int:
+        """Return the number of directions that the block has, or will have."""
+        return self.size if self.coordinates else DIRECTIONS + 1
+
+    @property
+    def norm(self) -> float:
+        """Return the norm of the mean gradient, its noise subtracted."""
+        variance = self.variance[0] / max(1, len(self.squares))
+        square = float(self.mean @ self.mean)
+        return math.sqrt(max(0.0, square - variance)) if math.isfinite(variance) else math.sqrt(square)
 
     @property
     def mean(self) -> np.ndarray:
@@ -77,7 +110,8 @@ class Block:
     @property
     def draws(self) -> int:
         """Return the draws along all directions."""
-        return sum(p.draws for p in self.probes)
+        probed = sum(p.draws for p in self.probes)
+        return max(probed, self.cleared.draws) if self.cleared else probed
 
     @property
     def guilty(self) -> list[Probe]:
@@ -89,14 +123,20 @@ class Block:
     @property
     def reference(self) -> float:
         """Return the norm of the reference gradient, its noise subtracted."""
+        if self.cleared:
+            return self.norm
         return self._norm([(p.slope_mean, p.slope_error) for p in self.probes])
 
     @property
     def estimate(self) -> float:
-        """Return the norm of the bias, its noise subtracted."""
+        """Return the norm of the bias, its noise subtracted; of a block that was cleared, an upper estimate."""
+        if self.cleared:
+            return self.cleared.bias
         return self._norm([(p.bias_mean, p.bias_error) for p in self.probes])
 
     def _norm(self, parts: list[tuple[float, float]]) -> float:
+        if not parts:
+            return 0.0
         squares = np.array([m * m - (e * e if math.isfinite(e) else m * m) for m, e in parts])
         if self.coordinates:
             return math.sqrt(max(0.0, squares.sum()))
@@ -105,11 +145,15 @@ class Block:
 
     def bounds(self, miss: float) -> tuple[float, float]:
         """Return a lower bound of |b| (false-alarm level) and an upper one (level `miss`)."""
+        if self.cleared:
+            return 0.0, self.cleared.upper
+        if not self.probes:
+            return 0.0, math.inf
         lower = [p.bias.lower for p in self.probes]
         if self.coordinates:
             return math.hypot(*lower), math.hypot(*(p.missed.upper for p in self.probes))
         worst = max(p.missed.upper for p in self.probes[1:])
-        return max(lower), math.sqrt(self.size) * worst / random_quantile(miss / 2)
+        return max(lower), math.sqrt(self.size) * worst / random_quantile(miss)
 
     @property
     def unit(self) -> float:
@@ -119,8 +163,10 @@ class Block:
     @property
     def factor(self) -> float:
         """Return E G . reference / |reference|^2 along the directions measured; nan where the reference is noise."""
+        if self.cleared:
+            return self.cleared.factor
         probes = self.probes if self.coordinates else self.probes[:1]
-        if not self.coordinates and self.probes[0].draws == 0:
+        if not probes or (not self.coordinates and probes[0].draws == 0):
             return math.nan
         g, r = ([getattr(p, name) for p in probes] for name in ("g_mean", "slope_mean"))
         error = math.hypot(*(p.slope_error if math.isfinite(p.slope_error) else 0.0 for p in probes))
@@ -131,7 +177,7 @@ class Block:
 
     def threshold(self, tolerance: float) -> float:
         """Return the largest tolerated norm of the bias; never below what rounding can make."""
-        rounding = [p.rounding() for p in self.probes]
+        rounding = [p.rounding() for p in self.probes] or [0.0, 0.0]
         floor = math.hypot(*rounding) if self.coordinates else math.sqrt(self.size) * max(rounding[1:])
         return max(tolerance * self.unit, 2 * floor)
 
@@ -141,35 +187,25 @@ def random_quantile(level: float) -> float:
     return NormalDist().inv_cdf((1 + level ** (1 / DIRECTIONS)) / 2)
 
 
-def make_block(
-    objective: Objective,
-    exact: np.ndarray | None,
-    index: int,
-    mean: np.ndarray,
-    noise: Noise,
-    precision: float,
-) -> Block:
-    """Choose the directions and steps of a block; `mean` is a pilot mean of its gradient, `precision` the
-    relative truncation that does not matter."""
-    runner = objective.runner
-    base = runner.base[index]
-    d = base.numel()
-    coordinates = d <= COORDINATES
-    if coordinates:
+def aim(block: Block, runner: Runner, objective: Objective | None, noise: Noise, precision: float) -> None:
+    """Choose the directions and steps of a block; `precision` is the relative truncation that does not matter."""
+    base, origin = runner.base[block.index], runner.origin[block.index]
+    grain = torch.finfo(base.dtype).eps if objective is None else objective.grain
+    d, mean = block.size, block.mean
+    if block.coordinates:
         flats = list(np.eye(d))
     else:
         drawn = noise.normal((DIRECTIONS + 1, d), dtype=torch.float64).numpy()
-        own = drawn[0] if not mean.any() else mean
+        own = mean if mean.any() else drawn[0]
         flats = [v / np.linalg.norm(v) for v in (own, *drawn[1:])]
-    probes: list[Probe] = []
     step: float | None = None
     for k, flat in enumerate(flats):
-        v = torch.from_numpy(flat).to(base.dtype).to(base.device).reshape(base.shape)
-        probe = Probe(index, v, flat, objective, epsilon=objective.epsilon, own=not coordinates and k == 0)
-        if exact is not None:
-            probe.objective, probe.exact = None, float(flat @ exact)
-        elif coordinates or step is None or k == 1:
-            step = settle(objective, index, v, natural_step(base, v), precision)
+        v = torch.from_numpy(flat).to(origin.device, origin.dtype).reshape(base.shape)
+        probe = Probe(block.index, v, flat, objective, grain, own=not block.coordinates and k == 0)
+        if objective is None:
+            assert block.exact is not None
+            probe.exact = float(flat @ block.exact)
+        elif block.coordinates or step is None or k == 1:
+            step = settle(objective, {block.index: v}, natural_step(base, v), precision)
         probe.h = step or 1.0
-        probes.append(probe)
-    return Block(runner.names[index], index, probes, coordinates, d)
+        block.probes.append(probe)

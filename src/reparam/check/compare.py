@@ -13,8 +13,10 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from reparam.check.draws import Loss, Params
-from reparam.check.gradient import Reference, gradient
+from reparam.check.gradient import checked
+from reparam.check.options import Options
 from reparam.check.report import Report, plain, short
+from reparam.check.search import Reference
 from reparam.noise import Noise, given
 
 
@@ -132,25 +134,22 @@ def compare(
         >>> table["many"].report.variance < table["one"].report.variance
         True
     """
+    options = Options("check.compare", tolerance, scale, false_alarm, max_seconds, max_draws)
+    return compared(losses, params, given(noise, options.who), reference, options)
+
+
+def compared(
+    losses: Mapping[str, Loss], params: Params, noise: Noise, reference: Reference, options: Options
+) -> Comparison:
+    """Return the table of `compare` for options that were read."""
     if not isinstance(losses, Mapping) or not losses:
         raise ValueError(
-            f"check.compare: losses must be a dict of at least one loss by name; got {type(losses).__name__} "
-            f"of {len(losses) if isinstance(losses, Mapping) else 'no names'}"
+            f"{options.who}: losses must be a dict of at least one loss by name; got {type(losses).__name__} "
+            f"of {len(losses) if isinstance(losses, Mapping) else 'no names'}; write {{'name': loss}}"
         )
-    noise = given(noise, "check.compare")
     rows = []
     for name, loss in losses.items():
-        report = gradient(
-            loss,
-            params,
-            noise=noise,
-            reference=reference,
-            tolerance=tolerance,
-            scale=scale,
-            false_alarm=false_alarm / len(losses),
-            max_seconds=max_seconds / len(losses),
-            max_draws=max_draws,
-        )
+        report = checked(loss, params, noise, reference, options.shared_by(len(losses)))
         seconds = report.seconds_per_gradient
         rows.append(Row(str(name), report, report.variance * seconds, report.variance_error * seconds))
     return Comparison.ranked(rows)
@@ -183,17 +182,8 @@ def choose(
         >>> choose(ways, loc, noise=rp.Noise(0), max_draws=400)
         'right'
     """
-    table = compare(
-        losses,
-        params,
-        noise=noise,
-        reference=reference,
-        tolerance=tolerance,
-        scale=scale,
-        false_alarm=false_alarm,
-        max_seconds=max_seconds,
-        max_draws=max_draws,
-    )
+    options = Options("check.choose", tolerance, scale, false_alarm, max_seconds, max_draws)
+    table = compared(losses, params, given(noise, options.who), reference, options)
     best = table.rows[0]
     if best.report.verdict != "unbiased":
         raise ValueError(

@@ -116,7 +116,7 @@ def _evidence(runner: Runner, probe: Probe) -> Evidence:
     widest = probe.h / 64 if probe.objective is not None else _free_step(runner, probe) / 8
     step = min(widest, max(widest / 1024, 20 * error / size if size > 0 else widest))
     objective = Objective(runner, runner.loss)
-    slopes = [objective.difference(k, probe.block, probe.v, step).first for k in range(DRAWS)]
+    slopes = [objective.slopes(k, {probe.block: probe.v}, step, 1)[0] for k in range(DRAWS)]
     return Evidence(
         g=np.array(g),
         slope=np.nan_to_num(slopes),
@@ -136,7 +136,7 @@ def _jumps(runner: Runner, probe: Probe, slope: np.ndarray) -> bool:
     """Say whether single draws have another slope at a large step than at a very small one."""
     objective = Objective(runner, runner.loss)
     h = probe.h if probe.objective is not None else _free_step(runner, probe)
-    wide = np.array([objective.difference(k, probe.block, probe.v, h).slope for k in range(DRAWS)])
+    wide = np.array([objective.difference(k, {probe.block: probe.v}, h).slope for k in range(DRAWS)])
     return float(np.mean(np.abs(wide - slope) > 0.02 * np.abs(slope))) > 0.2
 
 

@@ -7,6 +7,7 @@ forked and seeded from the same address. The same k means the same randomness, a
 import functools
 import inspect
 import random
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -15,15 +16,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from reparam.check.wide import Twin
 from reparam.noise import Noise, reseed_torch
 
 Loss = Callable[..., Tensor]
 Params = Tensor | Sequence[Tensor] | Mapping[str, Tensor] | nn.Module
-DISPLACED = (
-    ValueError,
-    ArithmeticError,
-    RuntimeError,
-)  # what a loss may raise outside the domain of its parameters
+DISPLACED = (ValueError, ArithmeticError, RuntimeError)  # what a loss may raise outside its domain
+AGREE = 1e-4  # largest difference of the values of a loss and its float64 twin, in units of the value
+DRAWS_OF_TWIN = 3  # draws at which they are compared
+
+
+class OutOfTime(Exception):
+    """The time of the check is over."""
 
 
 def named_parameters(params: Params, who: str) -> dict[str, Tensor]:
@@ -103,6 +107,19 @@ class Runner:
         self.seed = int(noise.child("torch").bits(()).item())
         self.everywhere = False  # also seed numpy and random
         self.graph_free: dict[Loss, bool] = {}
+        self.twin: Twin | None = None
+        self.origin, self.moving = self.base, self.data  # displaced values: from where, and what is moved
+        self.deadline = float("inf")
+
+    @property
+    def size(self) -> int:
+        """Return the number of parameters."""
+        return sum(p.numel() for p in self.tensors)
+
+    def in_time(self) -> None:
+        """Raise OutOfTime past the deadline."""
+        if time.perf_counter() > self.deadline:
+            raise OutOfTime
 
     def add(self, loss: Loss) -> None:
         """Admit a second objective, evaluated at the same draws."""
@@ -112,8 +129,8 @@ class Runner:
         self.buffers += new
         self.kept += [b.clone() for b in new]
 
-    def call(self, loss: Loss, k: int) -> Tensor:
-        """Return loss at draw k, checked to be one real number."""
+    def call(self, loss: Loss, k: int, noise: Noise | None = None) -> Tensor:
+        """Return loss at draw k of the noise (its own by default), checked to be one real number."""
         for buffer, kept in zip(self.buffers, self.kept):
             buffer.data.copy_(kept)
         seed = _mixed(self.seed + k)
@@ -121,7 +138,7 @@ class Runner:
         if self.everywhere:
             random.seed(seed)
             np.random.seed(seed)
-        value = loss(self.noise.at(k)) if self.with_noise[loss] else loss()
+        value = loss((noise or self.noise).at(k)) if self.with_noise[loss] else loss()
         if not isinstance(value, Tensor) or value.numel() != 1 or not value.is_floating_point():
             got = (
                 f"shape {tuple(value.shape)}, {value.dtype}"
@@ -135,6 +152,7 @@ class Runner:
 
     def gradient(self, k: int) -> tuple[float, list[np.ndarray]]:
         """Return the value and the autograd gradient of draw k, one flat float64 array per block."""
+        self.in_time()
         with torch.enable_grad():
             value = self.call(self.loss, k)
             grads = (
@@ -160,30 +178,69 @@ class Runner:
         return number, flat
 
     def value(self, loss: Loss, k: int) -> float:
-        """Return the value of draw k, without a graph where the loss allows it."""
-        if loss not in self.graph_free:
-            self.graph_free[loss] = self._same_without_graph(loss, k)
-        with torch.no_grad() if self.graph_free[loss] else torch.enable_grad():
-            return self.call(loss, k).item()
+        """Return the value of draw k, of the twin where there is one."""
+        self.in_time()
+        if self.twin is None:
+            return self._value(loss, k, None)
+        with self.twin.swapped():
+            return self._value(loss, k, self.twin.noise)
 
-    def _same_without_graph(self, loss: Loss, k: int) -> bool:
+    def _value(self, loss: Loss, k: int, noise: Noise | None) -> float:
+        if loss not in self.graph_free:
+            self.graph_free[loss] = self._same_without_graph(loss, k, noise)
+        with torch.no_grad() if self.graph_free[loss] else torch.enable_grad():
+            return self.call(loss, k, noise).item()
+
+    def _same_without_graph(self, loss: Loss, k: int, noise: Noise | None) -> bool:
         with torch.enable_grad():
-            expected = self.call(loss, k).item()
+            expected = self.call(loss, k, noise).item()
         try:
             with torch.no_grad():
-                return self.call(loss, k).item() == expected
+                return self.call(loss, k, noise).item() == expected
         except RuntimeError:
             return False
 
-    def displaced(self, loss: Loss, k: int, block: int, v: Tensor, length: float) -> float:
-        """Return the value of draw k with one block moved by length v; nan where the loss is not defined."""
-        torch.add(self.base[block], v, alpha=length, out=self.data[block])
+    def displaced(self, loss: Loss, k: int, direction: Mapping[int, Tensor], length: float) -> float:
+        """Return the value of draw k with blocks moved by length times their v; nan where the loss is not defined."""
+        for i, v in direction.items():
+            torch.add(self.origin[i], v, alpha=length, out=self.moving[i])
         try:
             return self.value(loss, k)
         except DISPLACED:
             return float("nan")
         finally:
-            self.data[block].copy_(self.base[block])
+            for i in direction:
+                self.moving[i].copy_(self.origin[i])
+
+    def widen(self, loss: Loss) -> bool:
+        """Take values from float64 twins from now on, if the twin of `loss` gives its values; say so."""
+        if any(p.dtype is not torch.float32 for p in self.tensors):
+            return False
+        moves: list[dict[int, Tensor]] = [
+            {},
+            *({i: 0.1 * base if base.any() else base + 0.01} for i, base in enumerate(self.base)),
+        ]
+        plain = np.array(self._values_moved(loss, moves))
+        self.twin = Twin(self.tensors, self.buffers, self.noise)
+        self.origin, self.moving = [base.double() for base in self.base], self.twin.data
+        try:
+            with self.twin.swapped():
+                wide = self.call(loss, 0, self.twin.noise).dtype is torch.float64
+            twin = np.array(self._values_moved(loss, [{i: v.double() for i, v in m.items()} for m in moves]))
+            allowed = np.minimum(AGREE * abs(plain), 0.05 * abs(plain - plain[:1]) + 1e-6 * abs(plain))
+            agrees = wide and bool((abs(twin - plain)[0] <= AGREE * abs(plain[0])).all())
+            agrees = agrees and bool((abs(twin - plain)[1:] <= allowed[1:]).all())
+        except Exception as error:  # whatever a loss does not allow in float64, it allows in float32
+            if isinstance(error, OutOfTime):
+                raise
+            agrees = False
+        if not agrees:
+            self.twin, self.origin, self.moving = None, self.base, self.data
+        self.graph_free.clear()
+        return agrees
+
+    def _values_moved(self, loss: Loss, moves: list[dict[int, Tensor]]) -> list[list[float]]:
+        return [[self.displaced(loss, k, move, 1.0) for k in range(DRAWS_OF_TWIN)] for move in moves]
 
     @contextmanager
     def borrowed(self) -> Iterator[None]:

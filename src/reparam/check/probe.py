@@ -27,7 +27,7 @@ class Probe:
     v: Tensor  # unit length
     flat: np.ndarray  # the same, float64
     objective: Objective | None  # None: the exact slope is known
-    epsilon: float = 1e-16  # rounding unit
+    epsilon: float = 1e-16  # rounding unit of G
     exact: float = 0.0
     h: float = 1.0
     own: bool = False  # the direction of the estimator's own mean
@@ -50,7 +50,7 @@ class Probe:
         if self.objective is None:
             self.g.append(g)
             return self.stream.add(g - self.exact)
-        row = self.objective.difference(k, self.block, self.v, self.h)
+        row = self.objective.difference(k, {self.block: self.v}, self.h)
         if not np.isfinite(row.slope):
             self._restart(self.h / 2)
             self.may_grow = False

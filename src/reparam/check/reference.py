@@ -7,6 +7,7 @@ E R6 differs from d/dh E l by O(h^6), and by less than |E T| / 3 once h is small
 smooth at fixed noise each draw says how small that is (`settle`); where it jumps, only means do (`Probe.adapt`).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,12 +17,11 @@ from torch import Tensor
 
 from reparam.check.draws import Loss, Runner
 
-PILOT = 8  # draws that choose the step
-SLOW = 5e-4  # seconds per value above which fewer do: `FEW`
-FEW = 3
+PILOT, FEW = 8, 3  # draws that choose the step, of small and of large models
 TIGHT = 0.05  # largest |T / D_1| of the median draw for the differences to count as smooth
 RUNGS = 60  # halvings before giving up
 REFINE = 4  # halvings of a smooth step for the sake of precision
+Direction = Mapping[int, Tensor]  # what is added to which block
 ROUNDING = 4.0  # rounding error of one value, in units of eps |l|
 
 
@@ -41,19 +41,25 @@ class Objective:
     runner: Runner
     loss: Loss
     size: float = 0.0  # largest |l| seen
-    epsilon: float = 0.0  # rounding unit of the loss and of its parameters
+    epsilon: float = 0.0  # rounding unit of the values that are differenced
+    grain: float = 0.0  # rounding unit of the gradient
     pilot: int = PILOT
     still: bool = False  # the value does not vary, so neither does its rounding error
 
-    def difference(self, k: int, block: int, v: Tensor, h: float) -> Difference:
-        """Return the stencil of draw k; nan where one of the six points is outside the domain."""
-        D = []
-        for j in (1, 2, 3):
-            plus = self.runner.displaced(self.loss, k, block, v, j * h)
-            minus = self.runner.displaced(self.loss, k, block, v, -j * h)
+    def slopes(self, k: int, direction: Direction, h: float, count: int) -> list[float]:
+        """Return D_1 .. D_count of draw k; nan from where a point is outside the domain."""
+        D: list[float] = []
+        for j in range(1, count + 1):
+            plus = self.runner.displaced(self.loss, k, direction, j * h)
+            minus = self.runner.displaced(self.loss, k, direction, -j * h)
             D.append((plus - minus) / (2 * j * h))
             if not np.isfinite(D[-1]):
-                return Difference(*(float("nan"),) * 4)
+                return [float("nan")] * count
+        return D
+
+    def difference(self, k: int, direction: Direction, h: float) -> Difference:
+        """Return the stencil of draw k; nan where one of the six points is outside the domain."""
+        D = self.slopes(k, direction, h, 3)
         R6 = (15 * D[0] - 6 * D[1] + D[2]) / 10
         R4 = (4 * D[0] - D[1]) / 3
         return Difference(R6, R6 - R4, D[0], D[0] - D[2])
@@ -70,7 +76,7 @@ def natural_step(base: Tensor, v: Tensor) -> float:
     return rms / (8 * float(v.abs().double().max()))
 
 
-def settle(objective: Objective, block: int, v: Tensor, start: float, precision: float) -> float:
+def settle(objective: Objective, direction: Direction, start: float, precision: float) -> float:
     """Return the largest step, by factors of 2 from `start`, at which the differences of single draws are smooth.
 
     A draw is smooth when |T| is small against |D_1| and the slope is the same at shorter steps. Where no step is
@@ -81,13 +87,13 @@ def settle(objective: Objective, block: int, v: Tensor, start: float, precision:
     quiet = True  # nothing but rounding so far
     h = start
     for _ in range(RUNGS):
-        rows = _rows(objective, block, v, h)
+        rows = _rows(objective, direction, h)
         if all(np.isfinite(row.slope) for row in rows):
             inside = h if inside is None else inside
             floor = objective.rounding(h)
             slope, error = _typical(rows)
-            if slope > floor and error <= TIGHT * slope and _confirmed(objective, block, v, h, rows):
-                return _refine(objective, block, v, h, precision)
+            if slope > floor and error <= TIGHT * slope and _confirmed(objective, direction, h, rows):
+                return _refine(objective, direction, h, precision)
             quiet = quiet and max(abs(row.first) for row in rows) <= floor
             if not quiet and slope <= floor:  # flat between jumps, or beyond what rounding lets one see
                 break
@@ -95,29 +101,30 @@ def settle(objective: Objective, block: int, v: Tensor, start: float, precision:
                 break
         h /= 2
     if inside is None:
+        moved = ", ".join(objective.runner.names[i] for i in direction)
         raise ValueError(
             f"{objective.runner.who}: the objective must be defined around the parameters; it raises or is not finite "
-            f"however little {objective.runner.names[block]} moves; move the parameters off the edge of their domain"
+            f"however little {moved} moves; move the parameters off the edge of their domain"
         )
     return inside
 
 
-def _confirmed(objective: Objective, block: int, v: Tensor, h: float, rows: list[Difference]) -> bool:
+def _confirmed(objective: Objective, direction: Direction, h: float, rows: list[Difference]) -> bool:
     """Say whether shorter steps see the same slopes: a long one may alias an oscillating loss."""
     for shorter in (0.618 * h, h / 613):
-        others = _rows(objective, block, v, shorter)
+        others = _rows(objective, direction, shorter)
         apart = float(np.median([abs(a.slope - b.slope) for a, b in zip(rows, others)]))
         if not apart <= 2 * TIGHT * _typical(others)[0] + objective.rounding(shorter):
             return False
     return True
 
 
-def _refine(objective: Objective, block: int, v: Tensor, h: float, precision: float) -> float:
+def _refine(objective: Objective, direction: Direction, h: float, precision: float) -> float:
     """Return a shorter step where truncation is too large, a longer one where rounding is."""
-    slope, error = _typical(_rows(objective, block, v, h))
+    slope, error = _typical(_rows(objective, direction, h))
     if slope < 1e3 * objective.rounding(h):
         for _ in range(RUNGS):
-            slope, error = _typical(_rows(objective, block, v, 2 * h))
+            slope, error = _typical(_rows(objective, direction, 2 * h))
             if not (error <= precision * slope and slope < 1e3 * objective.rounding(2 * h)):
                 return h
             h *= 2
@@ -125,12 +132,12 @@ def _refine(objective: Objective, block: int, v: Tensor, h: float, precision: fl
         if error <= precision * slope + objective.rounding(h):
             return h
         h /= 2
-        slope, error = _typical(_rows(objective, block, v, h))
+        slope, error = _typical(_rows(objective, direction, h))
     return h
 
 
-def _rows(objective: Objective, block: int, v: Tensor, h: float) -> list[Difference]:
-    return [objective.difference(k, block, v, h) for k in range(objective.pilot)]
+def _rows(objective: Objective, direction: Direction, h: float) -> list[Difference]:
+    return [objective.difference(k, direction, h) for k in range(objective.pilot)]
 
 
 def _typical(rows: list[Difference]) -> tuple[float, float]:

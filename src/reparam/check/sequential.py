@@ -77,15 +77,16 @@ def spend(level: float, look: int) -> float:
     return level / ((look + 1) * (look + 2))
 
 
-def bernstein(values: np.ndarray, level: float, floor: float) -> Bound:
+def bernstein(values: np.ndarray, level: float, floor: float, reach: float = 0.0) -> Bound:
     """Return the bound above for the mean of `values` at error probability `level`.
 
     Args:
         values: X_1 .. X_n, the first `BURN_IN` of which only set the range.
         level: a, in (0, 1).
-        floor: the least range, > 0: the rounding error of one value.
+        floor: the rounding error of one value, > 0.
+        reach: the least range, known before the draws.
     """
-    mean, s2, radius, deviation = _past(values, floor)
+    mean, s2, radius, deviation = _past(values, floor, max(floor, reach))
     if len(deviation) == 0:
         return Bound(float(np.mean(values)) if len(values) else 0.0, math.inf)
     L = math.log(2 / level)
@@ -98,7 +99,9 @@ def bernstein(values: np.ndarray, level: float, floor: float) -> Bound:
     return Bound(float((lam * (deviation + mean)).sum() / total), float(half_width))
 
 
-def _past(values: np.ndarray, floor: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _past(
+    values: np.ndarray, floor: float, reach: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return mean_{t-1}, s_{t-1}^2, R_t and X_t - mean_{t-1} for the counted draws."""
     if len(values) <= BURN_IN:
         return (np.zeros(0),) * 4
@@ -108,7 +111,7 @@ def _past(values: np.ndarray, floor: float) -> tuple[np.ndarray, np.ndarray, np.
     past = slice(0, -1)
     s2 = np.concatenate([[0.0], np.cumsum(deviation**2)[past] / count])
     widest = np.concatenate([[0.0], np.maximum.accumulate(np.abs(deviation))[past]])
-    radius = np.maximum(2 * widest, floor)
+    radius = np.maximum(2 * widest, reach)
     beyond = np.flatnonzero(np.abs(deviation) > radius)
     beyond = beyond[beyond >= BURN_IN]
     start = max(BURN_IN, beyond[-1] + 1 if len(beyond) else 0)

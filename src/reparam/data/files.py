@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import json
 import os
 import shutil
@@ -95,6 +96,7 @@ def new_folder(path: str | os.PathLike[str], *, who: str = "write") -> Iterator[
         if target.exists() and not (target.is_dir() and not any(target.iterdir())):
             raise FileError(f"{who}: {os.fspath(path)} must be a new folder; it exists; choose another name")
         target.parent.mkdir(parents=True, exist_ok=True)
+        _discard_abandoned(target)
         temporary.mkdir()
         yield temporary
         if target.is_dir():
@@ -151,6 +153,28 @@ def sweep(folder: str | os.PathLike[str]) -> list[Path]:
     for path in left:
         _discard(path)
     return left
+
+
+def _discard_abandoned(target: Path) -> None:
+    """Remove the temporary folders of `target` whose processes are gone: they were killed while they made it."""
+    if os.name != "posix":  # elsewhere nothing tells a live process without touching it
+        return
+    for path in target.parent.glob(f".{glob.escape(target.name)}.*{SUFFIX}"):
+        owner = path.name.removeprefix(f".{target.name}.").split(".")[0]
+        if owner.isdigit() and not _is_running(int(owner)):
+            _discard(path)
+
+
+def _is_running(process: int) -> bool:
+    if process == os.getpid():
+        return False  # a namesake of ours: this process is about to make its own
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def _json(value: Any, path: str | os.PathLike[str], who: str, *, indent: int | None = None) -> str:

@@ -15,17 +15,14 @@ from reparam.distributions.implicit import Implicit, tail_probabilities
 
 
 class GammaLike(Implicit):
-    """A map of l = y - log rate, y the logarithm of a standard gamma variable: `from_log`, `to_log`, `log_slope`."""
+    """A map z = T(l) of l = y - log rate, y the logarithm of a standard gamma variable: `draw`, `to_log`, `log_slope`."""
 
+    draw: ClassVar[str] = "gamma"  # the map, by its name in `special.gamma_draw`
     sign: ClassVar[int] = 1  # -1 where z decreases with y
 
     def shape_and_rate(self) -> tuple[Tensor, Tensor]:
         """Return alpha and the rate."""
         raise TypeError(f"{type(self).__name__}: this family gives no shape")
-
-    def from_log(self, l: Tensor) -> Tensor:
-        """Return z for l."""
-        return torch.exp(l)
 
     def to_log(self, x: Tensor) -> Tensor:
         """Return l for z = x."""
@@ -41,9 +38,7 @@ class GammaLike(Implicit):
 
     def push(self, eps: Tensor) -> Tensor:
         """Return T(y - log rate), F_y(y; alpha) = Phi(eps)."""
-        alpha, rate = self.shape_and_rate()
-        y = special.quantile(special.GAMMA, eps if self.sign > 0 else -eps, alpha)
-        return self.from_log(y - torch.log(rate))
+        return special.gamma_draw(self.draw, eps, *self.shape_and_rate())
 
     def log_density(self, x: Tensor) -> Tensor:
         """Return log q(x) = log f_y(y; alpha) + log |dy/dx|; limits at the edge of the support, -inf outside."""
@@ -165,15 +160,12 @@ class InverseGamma(GammaLike, torch.distributions.InverseGamma):
         tensor(0.3679)
     """
 
+    draw = "inverse_gamma"
     sign = -1
 
     def shape_and_rate(self) -> tuple[Tensor, Tensor]:
         """Return concentration and rate."""
         return self.concentration, self.rate
-
-    def from_log(self, l: Tensor) -> Tensor:
-        """Return e^(-l)."""
-        return torch.exp(-l)
 
     def to_log(self, x: Tensor) -> Tensor:
         """Return -log x."""
@@ -203,6 +195,7 @@ class ExpGamma(GammaLike):
         tensor(-693.7235)
     """
 
+    draw = "exp_gamma"
     arg_constraints: ClassVar = {"concentration": constraints.positive, "rate": constraints.positive}
     support = constraints.real
 
@@ -221,10 +214,6 @@ class ExpGamma(GammaLike):
     def shape_and_rate(self) -> tuple[Tensor, Tensor]:
         """Return concentration and rate."""
         return self.concentration, self.rate
-
-    def from_log(self, l: Tensor) -> Tensor:
-        """Return l."""
-        return l
 
     def to_log(self, x: Tensor) -> Tensor:
         """Return x."""

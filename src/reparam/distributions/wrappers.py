@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributions import kl_divergence, register_kl
 
 from reparam.distributions.base import Distribution
 from reparam.distributions.convert import convert, register
@@ -57,10 +58,30 @@ class Independent(Distribution, torch.distributions.Independent):
         """Return the pathwise derivatives of the base distribution."""
         return self.base_dist.pathwise(x)
 
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return the log density in nats: the sum over the reinterpreted dimensions; empty batches are empty sums."""
+        return _sum_last(self.base_dist.log_prob(value), self.reinterpreted_batch_ndims)
+
+    def entropy(self) -> Tensor:
+        """Return the entropy in nats: the sum over the reinterpreted dimensions."""
+        return _sum_last(self.base_dist.entropy(), self.reinterpreted_batch_ndims)
+
     def expand(self, batch_shape: Any, _instance: Any = None) -> "Independent":
         """Return the distribution with a larger batch shape."""
         inner = torch.Size(batch_shape) + self.event_shape[: self.reinterpreted_batch_ndims]
         return Independent(self.base_dist.expand(inner), self.reinterpreted_batch_ndims, self._validate_args)
+
+
+@register_kl(Independent, Independent)
+def _kl_independent(q: Independent, p: Independent) -> Tensor:
+    """Return KL(q || p) in nats; empty batches, which torch's own rule refuses, are empty sums."""
+    if q.reinterpreted_batch_ndims != p.reinterpreted_batch_ndims:
+        raise NotImplementedError("KL of two Independent laws: their event dimensions must be as many")
+    return _sum_last(kl_divergence(q.base_dist, p.base_dist), q.reinterpreted_batch_ndims)
+
+
+def _sum_last(value: Tensor, dims: int) -> Tensor:
+    return value.sum(tuple(range(-dims, 0))) if dims else value
 
 
 class TransformedDistribution(Distribution, torch.distributions.TransformedDistribution):

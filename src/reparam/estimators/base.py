@@ -58,11 +58,11 @@ def check_samples(who: str, samples: object, least: int = 1) -> None:
 
 
 def refuse_scheme(estimator: object, noise: Noise) -> None:
-    """Raise if the noise ties samples to each other, for an estimator that needs them independent."""
-    scheme = getattr(noise, "scheme", None)
-    if scheme not in (None, "independent"):
+    """Raise if a scheme ties the samples to each other, for an estimator that needs them independent."""
+    kind = getattr(noise, "kind", None)  # of a reparam.schemes.Scheme
+    if kind is not None:
         who = estimator if isinstance(estimator, str) else type(estimator).__name__
         raise ValueError(
-            f"{who}: samples must be independent of each other; got noise of the scheme "
-            f"{scheme!r}; use plain noise, or ScoreFunction"
+            f"{who}: samples must be independent of each other; got noise of the scheme {kind}(); use plain noise, "
+            "or an estimator that takes the mean of single samples, such as ScoreFunction"
         )

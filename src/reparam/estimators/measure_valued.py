@@ -3,10 +3,19 @@
     d q / d phi_i = c (q+ - q-),   so   d E f / d phi_i = c (E f(z+) - E f(z-))
 
 Normal(loc, scale), R Rayleigh, M double-sided Maxwell, U uniform (so that M U is standard normal):
-    loc      c = 1 / (scale sqrt(2 pi)),   z+- = loc +- scale R
-    scale    c = 1 / scale,                z+ = loc + scale M,  z- = loc + scale M U
+    loc             c = 1 / (scale sqrt(2 pi)),   z+- = loc +- scale R
+    scale           c = 1 / scale,                z+ = loc + scale M,  z- = loc + scale M U
 Bernoulli(p):
-    p        c = 1,                        z+ = 1,  z- = 0
+    p               c = 1,                        z+ = 1,  z- = 0
+Poisson(rate):
+    rate            c = 1,                        z+ = z + 1,  z- = z
+Gamma(a, rate), T exponential, N normal:
+    rate            c = a / rate,                 z+ = z,  z- = z + T / rate
+    concentration   c = sqrt(2 pi) / |N|,         z+ = z + N^2 / (2 rate),  z- = z
+
+The last is the generator of the gamma process, whose value at time a is z rate ~ Gamma(a, 1):
+d E f / da = int (E f(z + t / rate) - E f(z)) e^-t / t dt, at points t = N^2 / 2 of density e^-t / sqrt(pi t), so that
+c varies with the draw and its square has a finite mean also where f jumps.
 """
 
 import math
@@ -17,7 +26,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from reparam.distributions import Bernoulli, Distribution, Normal
+from reparam.distributions import Bernoulli, Distribution, Gamma, Normal, Poisson
 from reparam.estimators.base import evaluate
 from reparam.estimators.site import family
 from reparam.estimators.surrogate import with_slope
@@ -28,7 +37,7 @@ Function = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Decomposition:
-    """One parameter's derivative of a law: c, and points z+ and z- of shape (S, *B, *E)."""
+    """One parameter's derivative of a law: points z+ and z- of shape (S, *B, *E), and c, of that shape or (*B, *E)."""
 
     parameter: Tensor
     constant: Tensor
@@ -36,13 +45,15 @@ class Decomposition:
     minus: Tensor
 
 
+def drawing(z: Tensor, noise: Noise) -> Callable[[str, str], Tensor]:
+    """Return a function that draws numbers of one law, like z, at a named address."""
+    return lambda law, name: noise.child(name).draw(NoiseSpec(law, tuple(z.shape), 1, z.dtype, z.device))
+
+
 def normal(q: Normal, z: Tensor, noise: Noise) -> list[Decomposition]:
     """Return the decompositions of a normal law in loc and scale."""
     loc, scale = q.loc.detach(), q.scale.detach()
-
-    def draw(law: str, name: str) -> Tensor:
-        return noise.child(name).draw(NoiseSpec(law, tuple(z.shape), 1, z.dtype, z.device))
-
+    draw = drawing(z, noise)
     R = torch.sqrt(2 * draw("exponential", "rayleigh"))
     chi = sum(draw("normal", name).square() for name in ("first", "second", "third"))
     M = torch.sqrt(torch.as_tensor(chi)) * draw("rademacher", "sign")
@@ -57,7 +68,28 @@ def bernoulli(q: Bernoulli, z: Tensor, noise: Noise) -> list[Decomposition]:
     return [Decomposition(q.probs, torch.ones_like(q.probs), torch.ones_like(z), torch.zeros_like(z))]
 
 
-MEASURES: dict[type, Callable[..., list[Decomposition]]] = {Normal: normal, Bernoulli: bernoulli}
+def poisson(q: Poisson, z: Tensor, noise: Noise) -> list[Decomposition]:
+    """Return the decomposition of a Poisson law in its rate."""
+    return [Decomposition(q.rate, torch.ones_like(q.rate), z + 1, z)]
+
+
+def gamma(q: Gamma, z: Tensor, noise: Noise) -> list[Decomposition]:
+    """Return the decompositions of a gamma law in concentration and rate."""
+    a, rate = q.concentration.detach(), q.rate.detach()
+    draw = drawing(z, noise)
+    T, N = draw("exponential", "exponential"), draw("normal", "normal")
+    return [
+        Decomposition(q.concentration, math.sqrt(2 * math.pi) / N.abs(), z + N.square() / (2 * rate), z),
+        Decomposition(q.rate, a / rate, z, z + T / rate),
+    ]
+
+
+MEASURES: dict[type, Callable[..., list[Decomposition]]] = {
+    Normal: normal,
+    Bernoulli: bernoulli,
+    Poisson: poisson,
+    Gamma: gamma,
+}
 
 
 @dataclass(frozen=True)
@@ -88,10 +120,10 @@ class MeasureValued:
         ends = [moved(z, end, len(q.event_shape)) for part in parts for end in (part.plus, part.minus)]
         value = evaluate(f, torch.cat([z, *(e.flatten(0, 1) for e in ends)]), q)
         result = value[:samples].mean(0)
-        differences = value[samples:].detach().unflatten(0, (len(parts), 2, -1, samples)).mean(3)
-        for part, (plus, minus) in zip(parts, differences):
-            slope = torch.movedim(plus - minus, 0, -1).reshape(part.parameter.shape)
-            result = with_slope(result, part.parameter, part.constant * slope)
+        at_ends = value[samples:].detach().unflatten(0, (len(parts), 2, -1, samples))
+        for part, (plus, minus) in zip(parts, at_ends):
+            gap = torch.movedim(plus - minus, 0, -1).reshape(z.shape)
+            result = with_slope(result, part.parameter, (part.constant * gap).mean(0))
         return result
 
 

@@ -31,8 +31,8 @@ class _FirstOrder(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
         raise RuntimeError(
-            "estimator: this estimator has first derivatives only; got a request for a second one; "
-            "use ScoreFunction, LeaveOneOut, Enumerate, REBAR or RELAX"
+            "estimator: this gradient has first derivatives only; got a request for a second one; "
+            "use ScoreFunction, LeaveOneOut, Enumerate, REBAR or RELAX (in iwae: gradient='total')"
         )
 
 

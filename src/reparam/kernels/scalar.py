@@ -12,12 +12,19 @@ from functools import cache
 import torch
 from torch import Tensor
 
-# kernel name -> how many tensors it returns; a name ending in _2 is order 2 of the velocity before it
+# kernel name -> how many tensors it returns; a name ending in _2 is order 2 of the velocity before it, one ending in
+# _moving is the draw before it with its derivative
 OUTPUTS = {
     "gamma_velocity": 1,
     "gamma_velocity_2": 3,
     "gamma_tails": 2,
     "gamma_quantile": 1,
+    "gamma_draw": 1,
+    "gamma_draw_moving": 2,
+    "inverse_gamma_draw": 1,
+    "inverse_gamma_draw_moving": 2,
+    "exp_gamma_draw": 1,
+    "exp_gamma_draw_moving": 2,
     "beta_velocity": 2,
     "beta_velocity_2": 8,
     "beta_tails": 2,
@@ -52,6 +59,9 @@ def _kernel(name: str, device: str) -> Callable[..., tuple[Tensor, ...] | Tensor
     if name.endswith("_2"):
         velocity = getattr(backend, name[:-2])
         return lambda *tensors: velocity(*tensors, order=2)
+    if name.endswith("_moving"):
+        draw = getattr(backend, name.removesuffix("_moving"))
+        return lambda *tensors: draw(*tensors, moving=True)
     return getattr(backend, name)
 
 

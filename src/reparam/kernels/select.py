@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from reparam.kernels import operators  # noqa: F401  (registers the operators)
 from reparam.kernels.cpu.draw import draw_at
@@ -27,6 +28,7 @@ def plain() -> bool:
         torch.compiler.is_compiling()
         or torch._C._are_functorch_transforms_active()
         or torch._C._len_torch_dispatch_stack()
+        or forward_ad._current_level >= 0
     )
 
 

@@ -1,4 +1,6 @@
-"""Coefficients of the uniform expansions, made by scripts/make_tables.py from exact rational series."""
+"""Coefficients: of the uniform expansions, made by scripts/make_tables.py from exact rational series (tables.npz),
+and of the fitted Gamma quantile, made by scripts/fit_gamma.py (gamma_fit.npz).
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,11 @@ import numpy as np
 
 @cache
 def _file() -> dict[str, np.ndarray]:
-    with np.load(Path(__file__).with_suffix(".npz")) as archive:
-        return {name: archive[name] for name in archive.files}
+    tables = {}
+    for name in ("tables.npz", "gamma_fit.npz"):
+        with np.load(Path(__file__).with_name(name)) as archive:
+            tables.update({name: archive[name] for name in archive.files})
+    return tables
 
 
 def table(name: str) -> np.ndarray:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reparam.distributions import Normal
+from reparam.layers.local import local_linear, normal_kl, root
 from reparam.layers.scope import layer_noise, shared
 from reparam.noise import Noise, NoiseSpec
 
@@ -68,7 +69,7 @@ class Bayes(nn.Module):
 
     def forward(self, x: Tensor, *, noise: Noise | None = None) -> Tensor:
         """Return the layer's output for x, random in the weights."""
-        noise = layer_noise(self, noise)
+        noise = layer_noise(self, noise, once=self.method == "weight")
         method: Callable[[Tensor, Noise], Tensor] = getattr(self, f"_{self.method}")
         return method(x, noise)
 
@@ -93,7 +94,7 @@ class Bayes(nn.Module):
         bias_variance = None if self.bias_log_scale is None else torch.exp(2 * self.bias_log_scale)
         variance = self.apply_map(x.square(), torch.exp(2 * self.weight_log_scale), bias_variance)
         eps = noise.child("output").draw(NoiseSpec("normal", tuple(mean.shape), 0, mean.dtype, mean.device))
-        return mean + root(variance, positive=bias_variance is not None) * eps
+        return mean + root(variance) * eps
 
     def _flipout(self, x: Tensor, noise: Noise) -> Tensor:
         mean = self.apply_map(x, self.weight_loc, self.bias_loc)
@@ -129,7 +130,7 @@ class Bayes(nn.Module):
             return normal_kl(loc, log_scale, p.loc, p.scale)
         q = Normal(loc, torch.exp(log_scale))
         if samples is not None:
-            z = q.rsample((samples,), noise=layer_noise(self, noise).child("kl").child(name))
+            z = q.rsample((samples,), noise=layer_noise(self, noise, once=True).child("kl").child(name))
             return (q.log_prob(z) - p.log_prob(z)).mean(0).sum()
         try:
             return torch.distributions.kl_divergence(q, p).sum()
@@ -138,47 +139,6 @@ class Bayes(nn.Module):
                 f"{type(self).__name__}.kl: no formula is registered for a prior of {type(p).__name__}; got "
                 "samples=None; pass samples= for a Monte Carlo estimate"
             ) from None
-
-
-class _NormalKL(torch.autograd.Function):
-    """sum [ d^2 + r^2 - 1 ] / 2 - log r,  d = (loc - m) / s,  r = exp(log_scale) / s: few passes over the weights."""
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(loc: Tensor, log_scale: Tensor, m: Tensor, s: Tensor) -> Tensor:
-        d, r2 = (loc - m).square_().sum() / s**2, torch.exp(2 * log_scale).sum() / s**2
-        return (d + r2 - loc.numel()) / 2 - log_scale.sum() + loc.numel() * torch.log(s)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
-        loc, log_scale, m, s = ctx.saved_tensors
-        k = grad / s**2
-        d_loc, r2 = (loc - m) * k, torch.exp(2 * log_scale) * k
-        d_m = d_s = None
-        if ctx.needs_input_grad[2]:
-            d_m = -d_loc.sum()
-        if ctx.needs_input_grad[3]:
-            d_s = grad * loc.numel() / s - (((loc - m) * d_loc).sum() + r2.sum()) / s
-        return d_loc, r2 - grad, d_m, d_s
-
-
-@torch.compiler.allow_in_graph
-def normal_kl(loc: Tensor, log_scale: Tensor, m: Tensor, s: Tensor) -> Tensor:
-    """Return the sum of KL(N(loc, exp(log_scale)^2) || N(m, s^2)) in nats, for 0-d m and s."""
-    return _NormalKL.apply(loc, log_scale, m, s)
-
-
-def root(variance: Tensor, positive: bool) -> Tensor:
-    """Return sqrt(variance), with slope 0 where the variance is exactly 0 (no input, so no noise)."""
-    if positive:
-        return variance.sqrt()
-    some = variance > 0
-    return torch.where(some, torch.where(some, variance, 1.0).sqrt(), 0.0)
 
 
 class BayesLinear(Bayes):
@@ -228,6 +188,12 @@ class BayesLinear(Bayes):
     def apply_map(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Return x W' + b."""
         return F.linear(x, weight, bias)
+
+    def _local(self, x: Tensor, noise: Noise) -> Tensor:
+        loc = self.weight_loc
+        spec = NoiseSpec("normal", (*x.shape[:-1], len(loc)), 0, loc.dtype, loc.device)
+        eps = noise.child("output").draw(spec)
+        return local_linear(x, loc, self.weight_log_scale, self.bias_loc, self.bias_log_scale, eps)
 
     def extra_repr(self) -> str:
         """Return sizes and method for printing."""

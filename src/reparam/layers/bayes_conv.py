@@ -30,6 +30,7 @@ class _BayesConv(Bayes):
         dilation: Size = 1,
         groups: int = 1,
         bias: bool = True,
+        padding_mode: str = "zeros",
         method: str = "weight",
         prior: torch.distributions.Distribution | None = None,
         initial_scale: float = 0.05,
@@ -45,6 +46,7 @@ class _BayesConv(Bayes):
             dilation,
             groups,
             bias,
+            padding_mode,
             device=device,
             dtype=dtype,
         )
@@ -55,7 +57,13 @@ class _BayesConv(Bayes):
             prior=prior,
             initial_scale=initial_scale,
         )
-        self.geometry = (plain.stride, plain.padding, plain.dilation, plain.groups)
+        self.shape_like(plain)
+
+    def shape_like(self, layer: Any) -> None:
+        """Take stride, padding, dilation and groups from a torch convolution; other paddings than zeros come first."""
+        zeros = layer.padding_mode == "zeros"
+        self.geometry = (layer.stride, layer.padding if zeros else 0, layer.dilation, layer.groups)
+        self.border = None if zeros else (layer._reversed_padding_repeated_twice, layer.padding_mode)
 
     def apply_map(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Return the convolution of x with the weight, plus the bias."""
@@ -64,6 +72,8 @@ class _BayesConv(Bayes):
                 f"{type(self).__name__}: x must have shape (B, C, {'L' if self.ndim == 1 else 'H, W'}); got "
                 f"{tuple(x.shape)}; add the batch axis with x.unsqueeze(0)"
             )
+        if self.border is not None:
+            x = F.pad(x, self.border[0], mode=self.border[1])
         convolve = F.conv1d if self.ndim == 1 else F.conv2d
         return convolve(x, weight, bias, *self.geometry)
 
@@ -81,7 +91,7 @@ class _BayesConv(Bayes):
 class BayesConv1d(_BayesConv):
     """One-dimensional convolution whose weights and bias have independent normal laws.
 
-    Args: as torch.nn.Conv1d (zero padding); method, prior and initial_scale as `BayesLinear`.
+    Args: as torch.nn.Conv1d ; method, prior and initial_scale as `BayesLinear`.
     Shape: x (B, C, L) -> (B, C', L').
 
     Gradient: unbiased; see `BayesLinear`.
@@ -99,7 +109,7 @@ class BayesConv1d(_BayesConv):
 class BayesConv2d(_BayesConv):
     """Two-dimensional convolution whose weights and bias have independent normal laws.
 
-    Args: as torch.nn.Conv2d (zero padding); method, prior and initial_scale as `BayesLinear`.
+    Args: as torch.nn.Conv2d ; method, prior and initial_scale as `BayesLinear`.
     Shape: x (B, C, H, W) -> (B, C', H', W').
 
     Gradient: unbiased; see `BayesLinear`.

@@ -8,12 +8,15 @@ from torch import Tensor, nn
 
 from reparam.layers.bayes import Bayes, BayesLinear
 from reparam.layers.bayes_conv import BayesConv1d, BayesConv2d, _BayesConv
-from reparam.layers.scope import layer_noise, noise_scope
+from reparam.layers.scope import layer_noise, noise_scope, scope_of
 from reparam.noise import Noise
 
 
 class Bayesian(nn.Module):
     """A network whose random layers take their noise from one argument.
+
+    A layer that is called several times in a pass draws anew each time, except for sampled weights (method="weight"),
+    which are one draw per pass: the network has them once.
 
     Attributes:
         module: the network inside.
@@ -24,7 +27,9 @@ class Bayesian(nn.Module):
         self.module = module
 
     def forward(self, *args: Any, noise: Noise | None = None, **kwargs: Any) -> Any:
-        """Return the network's output; the layer at a path draws from noise.child(path)."""
+        """Return the network's output; the layer at a path draws from noise.child(path), its later calls at steps."""
+        if noise is None and scope_of(self) is not None:
+            return self.module(*args, **kwargs)  # inside a larger network, whose scope knows the layers
         with noise_scope(self.module, layer_noise(self, noise)):
             return self.module(*args, **kwargs)
 
@@ -45,11 +50,11 @@ def make_bayesian(
     """Return a Bayesian copy of a network: each Linear, Conv1d and Conv2d gets normal weights around its own.
 
     Args:
-        module: any module; it is not changed. Convolutions must pad with zeros.
+        module: any module; it is not changed.
         method, prior, initial_scale: as `BayesLinear`.
 
     Raises:
-        ValueError: nothing to convert, or a convolution that pads otherwise.
+        ValueError: nothing to convert.
 
     Example:
         >>> net = make_bayesian(nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 1)), method="local")
@@ -59,7 +64,7 @@ def make_bayesian(
     twin = copy.deepcopy(module)
     options: dict[str, Any] = {"method": method, "prior": prior, "initial_scale": initial_scale}
     if type(twin) in CONVERSIONS:
-        return Bayesian(_converted(twin, "the module", options))
+        return Bayesian(_converted(twin, options))
     found = [(path, layer) for path, layer in twin.named_modules() if type(layer) in CONVERSIONS]
     if not found:
         raise ValueError(
@@ -67,16 +72,12 @@ def make_bayesian(
         )
     for path, layer in found:
         parent, _, name = path.rpartition(".")
-        setattr(twin.get_submodule(parent), name, _converted(layer, path, options))
+        setattr(twin.get_submodule(parent), name, _converted(layer, options))
     return Bayesian(twin)
 
 
-def _converted(layer: Any, path: str, options: dict[str, Any]) -> Bayes:
+def _converted(layer: Any, options: dict[str, Any]) -> Bayes:
     kind = CONVERSIONS[type(layer)]
-    if getattr(layer, "padding_mode", "zeros") != "zeros":
-        raise ValueError(
-            f"make_bayesian: {path} must pad with zeros; got padding_mode={layer.padding_mode!r}; pad before it"
-        )
     new = kind.__new__(kind)
     Bayes.__init__(
         new,
@@ -85,7 +86,7 @@ def _converted(layer: Any, path: str, options: dict[str, Any]) -> Bayes:
         **options,
     )
     if isinstance(new, _BayesConv):
-        new.geometry = (layer.stride, layer.padding, layer.dilation, layer.groups)
+        new.shape_like(layer)
     return new.train(layer.training)
 
 

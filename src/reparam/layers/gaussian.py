@@ -43,10 +43,14 @@ def gaussian(
     _check(loc, log_scale, event_ndim)
     noise = given(noise, "layers.gaussian")
     native = loc.dtype in (torch.float32, torch.float64) and loc.device.type == log_scale.device.type == "cpu"
-    if native and loc.numel() and type(noise) is Noise and select.plain():
+    if native and loc.numel() and select.plain():
+        n = math.prod(loc.shape[loc.ndim - event_ndim :])
+        if type(noise) is not Noise:  # a scheme, or noise that is given as a tensor
+            eps = noise.draw(NoiseSpec("normal", tuple(loc.shape), 0, loc.dtype))
+            z, kl = _Pushed.apply(loc, log_scale, n, eps)
+            return z, kl.view(loc.shape[: loc.ndim - event_ndim])
         if noise.index is not None:
             check_rows("normal", tuple(loc.shape), 0, noise.index)
-        n = math.prod(loc.shape[loc.ndim - event_ndim :])
         index = None if noise.index is None else noise.index.reshape(-1).numpy()
         key, step = select.signed(noise._path_key()), select.signed(noise.step)
         z, kl = _Gaussian.apply(loc, log_scale, n, (key, step, index), noise)
@@ -84,12 +88,36 @@ class _Gaussian(torch.autograd.Function):
         loc, log_scale = ctx.saved_tensors
         if torch.is_grad_enabled() or not select.plain():
             eps = ctx.noise.draw(NoiseSpec("normal", tuple(loc.shape), 0, loc.dtype))
-            each_kl = grad_kl.reshape(-1, 1).expand(-1, ctx.n).reshape(loc.shape)
-            sigma = log_scale.exp()
-            by_scale = grad_z * sigma * eps + each_kl * (sigma * sigma - 1)
-            return grad_z + each_kl * loc, by_scale, None, None, None
+            return *_derivatives(loc, log_scale, ctx.n, eps, grad_z, grad_kl)[:2], None, None, None
         grads = kernel.backward(loc, log_scale, ctx.n, ctx.address, grad_z.contiguous(), grad_kl.contiguous())
         return *grads, None, None, None
+
+
+class _Pushed(torch.autograd.Function):
+    """z and kl for noise that is given, by the same kernel; the backward pass is plain torch."""
+
+    @staticmethod
+    def forward(ctx: Any, loc: Tensor, log_scale: Tensor, n: int, eps: Tensor) -> tuple[Tensor, Tensor]:
+        loc, log_scale = loc.contiguous(), log_scale.contiguous()
+        ctx.save_for_backward(loc, log_scale, eps)
+        ctx.n = n
+        return kernel.push(loc, log_scale, n, eps)
+
+    @staticmethod
+    def backward(ctx: Any, grad_z: Tensor, grad_kl: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        loc, log_scale, eps = ctx.saved_tensors
+        by_loc, by_scale, by_eps = _derivatives(loc, log_scale, ctx.n, eps, grad_z, grad_kl)
+        return by_loc, by_scale, None, by_eps
+
+
+def _derivatives(
+    loc: Tensor, log_scale: Tensor, n: int, eps: Tensor, grad_z: Tensor, grad_kl: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return dmu = dz + dkl mu, ds = dz sigma eps + dkl (sigma^2 - 1) and deps = dz sigma, in plain torch."""
+    each_kl = grad_kl.reshape(-1, 1).expand(-1, n).reshape(loc.shape)
+    sigma = log_scale.exp()
+    by_scale = grad_z * sigma * eps + each_kl * (sigma * sigma - 1)
+    return grad_z + each_kl * loc, by_scale, grad_z * sigma
 
 
 def _check(loc: Tensor, log_scale: Tensor, event_ndim: int) -> None:

@@ -1,20 +1,30 @@
 """How noise reaches random layers inside modules that know nothing of it.
 
 A random layer that is called without noise takes it from the scope of the model around it, at the address
-scope.child("path.of.the.layer"); outside any scope it takes fresh noise, seeded by torch's global generator.
+scope.child("path.of.the.layer"), and at its later calls in the same pass at scope.child(path).at(1), .at(2), ...;
+outside any scope it takes fresh noise, seeded by torch's global generator. Sampled weights are drawn once per pass.
 Nothing is kept on the layers: the scope belongs to the thread, for the length of one forward pass.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from threading import local
 
 from torch import nn
 
 from reparam.noise import Noise, given
 
-_THREAD = local()  # .scope is (noise, path by id of layer), or missing
+_THREAD = local()  # .scope is a Scope, or None, or missing
+
+
+@dataclass
+class Scope:
+    """The noise of one forward pass, the paths of the layers by their id, and how often each has been called."""
+
+    noise: Noise
+    paths: dict[int, str]
+    calls: dict[int, int] = field(default_factory=dict)
 
 
 @contextmanager
@@ -34,22 +44,36 @@ def noise_scope(module: nn.Module, noise: Noise) -> Iterator[None]:
     """
     paths = {id(layer): path for path, layer in module.named_modules()}
     before = getattr(_THREAD, "scope", None)
-    _THREAD.scope = (noise, paths)
+    _THREAD.scope = Scope(noise, paths)
     try:
         yield
     finally:
         _THREAD.scope = before
 
 
-def layer_noise(layer: nn.Module, noise: Noise | None) -> Noise:
-    """Return the noise of one call of a layer: the caller's, the scope's, or fresh."""
-    if noise is None:
-        scope = getattr(_THREAD, "scope", None)
-        if scope is not None and id(layer) in scope[1]:
-            return scope[0].child(scope[1][id(layer)])
-    return given(noise, type(layer).__name__)
+def scope_of(layer: nn.Module) -> Scope | None:
+    """Return the scope around a layer that knows it."""
+    scope = getattr(_THREAD, "scope", None)
+    return scope if scope is not None and id(layer) in scope.paths else None
+
+
+def layer_noise(layer: nn.Module, noise: Noise | None, *, once: bool = False) -> Noise:
+    """Return the noise of one call of a layer: the caller's, the scope's, or fresh.
+
+    Args:
+        once: give every call in a pass the same noise, for what the pass draws once.
+    """
+    scope = scope_of(layer) if noise is None else None
+    if scope is None:
+        return given(noise, type(layer).__name__)
+    mine = scope.noise.child(scope.paths[id(layer)])
+    if once:
+        return mine
+    before = scope.calls.get(id(layer), 0)
+    scope.calls[id(layer)] = before + 1
+    return mine.at(before) if before else mine
 
 
 def shared(noise: Noise) -> Noise:
     """Return the noise without row labels, for what a whole batch shares."""
-    return noise if noise.index is None else replace(noise, index=None)
+    return noise.without_rows()

@@ -177,13 +177,14 @@ def _folder(out: Path, loop: Loop, resume: bool, overwrite: bool) -> Path:
     plan = {
         "epochs": loop.epochs,
         "batch_size": loop.batch_size,
+        "lr": [group["lr"] for group in loop.optimizer.param_groups],
         "noise": repr(loop.noise),
         "model": "module",
     }
     if not (resume and out.exists()):
         return create(str(out), {"config": plan, "environment": environment()}, overwrite=overwrite).path
     before = open_run(out).record["config"]
-    changed = [name for name in ("batch_size", "noise") if before.get(name) != plan[name]]
+    changed = [name for name in ("batch_size", "lr", "noise") if before.get(name, plan[name]) != plan[name]]
     if changed:
         raise RunError(
             f"fit: a resumed run must keep its {' and '.join(changed)}; got {[plan[n] for n in changed]} after "

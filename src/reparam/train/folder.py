@@ -87,7 +87,7 @@ def create(out: str, record: dict[str, Any], *, overwrite: bool) -> RunFolder:
     Raises:
         RunError: something stands at `out`: a run (write --overwrite) or anything else (never replaced).
     """
-    path = Path(out)
+    path = Path(out).expanduser()
     check_free(path, overwrite=overwrite)
     old = path.with_name(f".{path.name}.{os.getpid()}.old{SUFFIX}")
     replaced = overwrite and path.is_dir() and any(path.iterdir())
@@ -171,7 +171,7 @@ def open_run(path: str | os.PathLike[str]) -> RunFolder:
     Raises:
         RunError: no run folder, or one of a newer schema.
     """
-    folder = Path(path)
+    folder = Path(path).expanduser()
     file = folder / "config.json"
     if not folder.is_dir() or not file.is_file():
         state = "no such folder" if not folder.exists() else "no config.json in it"

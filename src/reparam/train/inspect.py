@@ -39,7 +39,7 @@ def sample_run(run: str, *, n: int, seed: int, out: str, draw: bool, label: str,
         raise ConfigError(
             f"sample: --label needs a model with classes; got {label!r} for a vae; leave it out"
         )
-    check_out("sample", out, (".npy", ".png", ".webp", ".bmp", ".jpg", ".jpeg"), overwrite)
+    out = check_out("sample", out, (".npy", ".png", ".webp", ".bmp", ".jpg", ".jpeg"), overwrite)
     model = load_model(run)
     x = model.sample(n, noise=Noise(seed).child("sample"), draw=draw)
     if Path(out).suffix.lower() == ".npy":
@@ -53,7 +53,7 @@ def sample_run(run: str, *, n: int, seed: int, out: str, draw: bool, label: str,
 def reconstruct_run(run: str, *, out: str, n: int, data: str, split: str, overwrite: bool) -> None:
     """Write pairs of examples and reconstructions as a picture, or (2, n, *event) as an array."""
     if out:
-        check_out("reconstruct", out, (".npy", ".png", ".webp", ".bmp", ".jpg", ".jpeg"), overwrite)
+        out = check_out("reconstruct", out, (".npy", ".png", ".webp", ".bmp", ".jpg", ".jpeg"), overwrite)
     model = load_model(run)
     examples, _ = _examples(run, data, split, model)
     x = examples.batch(torch.arange(min(n, len(examples))))
@@ -69,7 +69,7 @@ def reconstruct_run(run: str, *, out: str, n: int, data: str, split: str, overwr
 
 def encode_run(run: str, *, data: str, out: str, overwrite: bool) -> None:
     """Write the posterior means of all examples, (N, latent)."""
-    check_out("encode", out, (".npy",), overwrite)
+    out = check_out("encode", out, (".npy",), overwrite)
     model = load_model(run)
     examples, _ = _examples(run, data, "all", model)
     codes = [model.encode(examples.batch(p)) for p in torch.arange(len(examples)).split(BATCH)]
@@ -126,9 +126,9 @@ def digits(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.4f}"
 
 
-def check_out(who: str, out: str, suffixes: tuple[str, ...], overwrite: bool) -> None:
-    """Raise unless a file of one of the kinds may be written at `out`."""
-    path = Path(out)
+def check_out(who: str, out: str, suffixes: tuple[str, ...], overwrite: bool) -> str:
+    """Return the path `out` with ~ expanded; raise unless a file of one of the kinds may be written there."""
+    path = Path(out).expanduser()
     if path.suffix.lower() not in suffixes:
         raise ConfigError(
             f"{who}: --out must end in {', '.join(suffixes)}; got {out!r}; choose {suffixes[0]}"
@@ -137,6 +137,7 @@ def check_out(who: str, out: str, suffixes: tuple[str, ...], overwrite: bool) ->
         raise ConfigError(
             f"{who}: --out must be a new file; got {out}, which exists; write --overwrite to replace it"
         )
+    return str(path)
 
 
 def write_array(out: str, array: Tensor, who: str) -> None:

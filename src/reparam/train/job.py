@@ -1,6 +1,7 @@
 """What `reparam train` does: data, model, loop, pictures, report."""
 
 import contextlib
+import os
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from reparam.data import Dataset, load, split
+from reparam.data import NAMES, Dataset, load, split
 from reparam.data.files import write_json
 from reparam.models import VAE, GaussianLikelihood, ModelSpec, build_vae
 from reparam.noise import Noise
@@ -67,6 +68,7 @@ def prepare(config: TrainConfig) -> Prepared:
         raise ConfigError("train: --data must name the data; got nothing; write --data digits, or a path")
     check_device(config.device)
     dataset = load(config.data, size=config.size or None)
+    config = replace(config, data=standing(config.data))
     likelihood, notes = choose_likelihood(config, dataset)
     net = config.net
     if net == "auto":
@@ -87,6 +89,15 @@ def prepare(config: TrainConfig) -> Prepared:
         pictures,
     )
     return Prepared(config, dataset, spec, (*dataset.note, *notes))
+
+
+def standing(data: str) -> str:
+    """Return the name of data, or their path from the root: a run is resumed from any folder."""
+    if data in NAMES:
+        return data
+    front = data.rpartition(":")[0]
+    exists = Path(data).expanduser().exists() or (front and Path(front).expanduser().exists())
+    return os.path.abspath(Path(data).expanduser()) if exists else data
 
 
 def choose_likelihood(config: TrainConfig, dataset: Dataset) -> tuple[str, list[str]]:
@@ -163,7 +174,7 @@ def make_loop(ready: Prepared, folder: Path | None, quiet: bool) -> Loop:
 
 def train(config: TrainConfig, out: str, *, overwrite: bool = False, quiet: bool = False) -> RunFolder:
     """Train a model into a new run folder."""
-    check_free(Path(out), overwrite=overwrite)
+    check_free(Path(out).expanduser(), overwrite=overwrite)
     ready = prepare(config)
     with thread_count(config.threads):
         loop = make_loop(ready, None, quiet)

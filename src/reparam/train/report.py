@@ -61,6 +61,15 @@ def curves(history: list[dict[str, Any]]) -> bytes:
     return buffer.getvalue()
 
 
+def plain(value: Any) -> str:
+    """Return a value of a record as people write it."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {plain(part)}" for name, part in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(plain, value)) or "auto"
+    return str(value)
+
+
 def write_report(run: RunFolder, history: list[dict[str, Any]], pictures: list[str]) -> None:
     """Write report.html: one file with everything in it, readable anywhere."""
 
@@ -69,7 +78,7 @@ def write_report(run: RunFolder, history: list[dict[str, Any]], pictures: list[s
         return f'<h2>{html.escape(title)}</h2><img alt="{html.escape(title)}" src="data:image/png;base64,{data}">'
 
     def table(rows: dict[str, Any]) -> str:
-        cells = "".join(f"<tr><th>{html.escape(k)}<td>{html.escape(str(v))}" for k, v in rows.items())
+        cells = "".join(f"<tr><th>{html.escape(k)}<td>{html.escape(plain(v))}" for k, v in rows.items())
         return f"<table>{cells}</table>"
 
     titles = {

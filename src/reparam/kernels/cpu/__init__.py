@@ -5,6 +5,8 @@ Every function broadcasts its tensors, computes in double, and rounds once to th
     gamma_velocity(alpha, y, order=1)   y = log z: (dy/dalpha,) at fixed noise
     gamma_tails(alpha, y)               (log P(alpha, z), log Q(alpha, z))
     gamma_quantile(alpha, eps)          y = log z with P(alpha, z) = Phi(eps)
+    gamma_draw, inverse_gamma_draw, exp_gamma_draw (alpha, rate, eps, moving=False)
+                                        (x,), and where `moving` also dx/dalpha at fixed eps
     beta_velocity(a, b, xi, order=1)    xi = logit x: (dxi/da, dxi/db)
     beta_tails(a, b, xi)                (log I_x(a, b), log(1 - I_x(a, b)))
     beta_quantile(a, b, eps)            xi = logit x with I_x(a, b) = Phi(eps)
@@ -27,6 +29,7 @@ from reparam.kernels.cpu.families import (
     gamma_tails,
     gamma_velocity,
 )
+from reparam.kernels.cpu.gamma_draw import exp_gamma_draw, gamma_draw, inverse_gamma_draw
 from reparam.kernels.cpu.spherical import fisher_quantile, fisher_tails, fisher_velocity
 from reparam.kernels.cpu.symmetric import (
     student_quantile,
@@ -43,12 +46,15 @@ __all__ = [
     "beta_velocity",
     "binomial_quantile",
     "elementwise",
+    "exp_gamma_draw",
     "fisher_quantile",
     "fisher_tails",
     "fisher_velocity",
+    "gamma_draw",
     "gamma_quantile",
     "gamma_tails",
     "gamma_velocity",
+    "inverse_gamma_draw",
     "negative_binomial_quantile",
     "poisson_quantile",
     "student_quantile",

@@ -6,7 +6,7 @@ log P = alpha y - log Gamma(1 + alpha) + log(1 + alpha T), T = sum_n (-z)^n / (n
 vanish with alpha, so that 1 - P keeps its digits; C gives log Q.
 
 Quantile: within U the inverted series w = sum_k alpha^-k W_k(eps/sqrt(alpha)); elsewhere Halley steps in y on
-the logarithm of the smaller tail.
+the logarithm of the smaller tail: one from the fitted quantile of `gamma_fit`, a few where that does not reach.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 
 from reparam.kernels.cpu import elementary as el
 from reparam.kernels.cpu.gamma import terms_needed
+from reparam.kernels.cpu.gamma_fit import LISTS, OUTSIDE, ROWS, fitted
 from reparam.kernels.cpu.jit import jit
 from reparam.kernels.cpu.series import (
     BLOCK,
@@ -253,18 +254,29 @@ def solve(alpha, logp, logq, lgamma, rows, m, tables, W, index, scratch, flag, t
 
 
 @jit
-def quantile(alpha, eps, y, inverse, lengths, least, tables, tolerance):
+def first_values(alpha, eps, logp, lgamma, m, fit, F, code, index, count, y):
+    """A first y: the fitted quantile, and `start_value` where that does not reach."""
+    left = fitted(alpha, eps, m, False, fit, F, code, index, count, y, y)
+    for j in range(m):
+        y[j] += el.log(max(alpha[j], 1.0))
+    if left > 0:
+        rows = index[OUTSIDE]
+        take(alpha, rows, left, F[0])
+        take(eps, rows, left, F[1])
+        take(logp, rows, left, F[2])
+        take(lgamma, rows, left, F[3])
+        start_value(F[0], F[1], F[2], F[3], left, F[4])
+        put(F[4], rows, left, y)
+
+
+@jit
+def quantile(alpha, eps, y, inverse, lengths, least, tables, tolerance, fit):
     """Fill y with log z where P(alpha, z) = Phi(eps)."""
-    W, scratch, index = np.empty(8 * BLOCK), np.empty((15, BLOCK)), np.empty((3, BLOCK), np.int64)
-    kept, flag = np.empty((2, BLOCK), np.int64), np.empty(BLOCK, np.bool_)
-    ga, ge, gy, logp, logq, lgamma = (
-        scratch[9],
-        scratch[10],
-        scratch[11],
-        scratch[12],
-        scratch[13],
-        scratch[14],
-    )
+    W, scratch, index = np.empty(8 * BLOCK), np.empty((15, BLOCK)), np.empty((LISTS, BLOCK), np.int64)
+    kept, flag, count = np.empty((2, BLOCK), np.int64), np.empty(BLOCK, np.bool_), np.empty(LISTS, np.int64)
+    code, F = np.empty(BLOCK, np.int64), np.empty((ROWS, BLOCK))
+    ga, ge, gy = scratch[9], scratch[10], scratch[11]
+    logp, logq, lgamma = scratch[12], scratch[13], scratch[14]
     for start in range(0, alpha.size, BLOCK):
         n = min(BLOCK, alpha.size - start)
         a, e = alpha[start : start + n], eps[start : start + n]
@@ -300,6 +312,6 @@ def quantile(alpha, eps, y, inverse, lengths, least, tables, tolerance):
                 logp[j] = near if ge[j] < 0.0 else other
                 logq[j] = other if ge[j] < 0.0 else near
             log_gamma_block(ga, tables[1], m, W, lgamma)
-            start_value(ga, ge, logp, lgamma, m, gy)
+            first_values(ga, ge, logp, lgamma, m, fit, F, code, index, count, gy)
             out = y[start : start + n]
             solve(ga, logp, logq, lgamma, kept[1], m, tables, W, index, scratch, flag, tolerance, gy, out)

@@ -116,6 +116,14 @@ def forward(loc: Tensor, log_scale: Tensor, n: int, address: Address) -> tuple[T
     return z, kl
 
 
+def push(loc: Tensor, log_scale: Tensor, n: int, eps: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what `forward` does for noise that is given: the same bits for the same noise."""
+    z, kl = eps.clone(memory_format=torch.contiguous_format), loc.new_empty(loc.numel() // n)
+    mu, s, values = (x.detach().numpy().reshape(-1, n) for x in (loc, log_scale, z))
+    forward_pass(mu, s, values, kl.numpy())
+    return z, kl
+
+
 def backward(
     loc: Tensor, log_scale: Tensor, n: int, address: Address, grad_z: Tensor, grad_kl: Tensor
 ) -> tuple[Tensor, Tensor]:

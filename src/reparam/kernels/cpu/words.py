@@ -1,43 +1,72 @@
 # mypy: allow-untyped-defs
-"""Words of Philox4x32-10 by Numba: the same bits as `reference.philox`, a vector of blocks at a time.
-
-The ten rounds are written as LLVM instructions on 32-bit integers with one widening product each, so that the
-loop over blocks becomes vector code.
-"""
+"""Words of Philox4x32-10 by Numba: the same bits as `reference.philox`, many blocks at a time."""
 
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
 from reparam.kernels.cpu.jit import jit
+from reparam.kernels.cpu.lanes import INT, WIDE, inline, load, numbered, same, store
 from reparam.kernels.reference.philox import BLOCK_DOMAIN, MULTIPLIERS, ROUNDS, STEP_DOMAIN, WEYL
 
+MANY = 16  # blocks in lanes
 SHORT = 128  # words: rows shorter than this share vectors with their neighbours
 GROUP = 256  # blocks of short rows made at once
+
+
+def rounds(counter, keys):
+    """Return the four words of Philox, in the low halves of 64-bit lanes: a widening product reads just these."""
+    c0, c1, c2, c3 = counter
+    for k0, k1 in keys:
+        first, second = (c0 & 0xFFFFFFFF) * MULTIPLIERS[0], (c2 & 0xFFFFFFFF) * MULTIPLIERS[1]
+        c0, c1 = (c1 ^ k0) ^ (second >> 32), second
+        c2, c3 = (c3 ^ k1) ^ (first >> 32), first
+    return c0, c1, c2, c3
+
+
+def round_keys(builder, k0, k1, count):
+    """Return the keys of the rounds as 64-bit lanes."""
+    keys = []
+    for _ in range(ROUNDS):
+        keys.append(tuple(same(builder, builder.zext(k, WIDE), count) for k in (k0, k1)))
+        k0, k1 = builder.add(k0, INT(WEYL[0])), builder.add(k1, INT(WEYL[1]))
+    return keys
+
+
+def write_blocks(words, address) -> None:
+    """Write four lanes of words, in the low halves of 64 bits, block by block."""
+    w0, w1, w2, w3 = words
+    first, second = (w0 & 0xFFFFFFFF) | w1 << 32, (w2 & 0xFFFFFFFF) | w3 << 32
+    store(first.interleaved(second), address)
+
+
+@inline(types.none, types.uintp, *[types.uint32] * 6)
+def row_blocks(builder, address, block, step, r0, r1, k0, k1):
+    """Write the words of 16 blocks of one row, from number `block` on."""
+    constants = (same(builder, builder.zext(c, WIDE), MANY) for c in (step, r0, r1))
+    counter = numbered(builder, block, MANY).widened(), *constants
+    write_blocks(rounds(counter, round_keys(builder, k0, k1, MANY)), address)
+
+
+@inline(types.none, *[types.uintp] * 4, *[types.uint32] * 3)
+def mixed_blocks(builder, address, blocks, rows0, rows1, step, k0, k1):
+    """Write the words of 16 blocks, each of its own number and row, read from memory."""
+    block, r0, r1 = (load(builder, x, INT, MANY).widened() for x in (blocks, rows0, rows1))
+    counter = block, same(builder, builder.zext(step, WIDE), MANY), r0, r1
+    write_blocks(rounds(counter, round_keys(builder, k0, k1, MANY)), address)
 
 
 @intrinsic
 def _philox(typing, c0, c1, c2, c3, k0, k1):
     """Return the four words of Philox4x32-10, all arguments uint32."""
-    word, wide = ir.IntType(32), ir.IntType(64)
-    low, shift = wide(0xFFFFFFFF), wide(32)
 
     def build(context, builder, signature, arguments):
-        # 32-bit values in 64-bit lanes: the widening product of vector units reads just the low half of a lane
-        c0, c1, c2, c3 = (builder.zext(c, wide) for c in arguments[:4])
-        k0, k1 = arguments[4:]
-        for _ in range(ROUNDS):
-            first = builder.mul(builder.and_(c0, low), wide(MULTIPLIERS[0]))
-            second = builder.mul(builder.and_(c2, low), wide(MULTIPLIERS[1]))
-            c0 = builder.xor(builder.xor(c1, builder.zext(k0, wide)), builder.lshr(second, shift))
-            c2 = builder.xor(builder.xor(c3, builder.zext(k1, wide)), builder.lshr(first, shift))
-            c1, c3 = second, first
-            k0, k1 = builder.add(k0, word(WEYL[0])), builder.add(k1, word(WEYL[1]))
-        c0, c1, c2, c3 = (builder.trunc(c, word) for c in (c0, c1, c2, c3))
-        return context.make_tuple(builder, signature.return_type, (c0, c1, c2, c3))
+        counter = [same(builder, builder.zext(c, WIDE), 1) for c in arguments[:4]]
+        made = rounds(counter, round_keys(builder, *arguments[4:], 1))
+        words = [builder.trunc(builder.extract_element(c.value, INT(0)), INT) for c in made]
+        return context.make_tuple(builder, signature.return_type, words)
 
     return types.UniTuple(types.uint32, 4)(*([types.uint32] * 6)), build
 
@@ -73,7 +102,10 @@ def fill_row(key, step, row, start, out):
     k0, k1, s = np.uint32(key), np.uint32(key >> np.uint64(32)), np.uint32(step)
     r0, r1 = np.uint32(row), np.uint32(np.uint64(row) >> np.uint64(32))
     first, full = np.uint32(start), len(out) // 4
-    for b in range(full):
+    many = full // MANY * MANY
+    for b in range(0, many, MANY):
+        row_blocks(out.ctypes.data + 16 * b, np.uint32(first + np.uint32(b)), s, r0, r1, k0, k1)
+    for b in range(many, full):
         made = philox(np.uint32(first + np.uint32(b)), s, r0, r1, k0, k1)
         out[4 * b] = made[0]
         out[4 * b + 1] = made[1]
@@ -113,12 +145,17 @@ def fill_rows(key, step, rows, count, out):
             b += 1
             if b == blocks:
                 b, r = 0, r + 1
-        for i in range(m):
-            words = philox(block[i], s, r0[i], r1[i], k0, k1)
-            made[4 * i] = words[0]
-            made[4 * i + 1] = words[1]
-            made[4 * i + 2] = words[2]
-            made[4 * i + 3] = words[3]
+        for i in range(0, m, MANY):
+            at = 4 * i
+            mixed_blocks(
+                made.ctypes.data + 4 * at,
+                block.ctypes.data + at,
+                r0.ctypes.data + at,
+                r1.ctypes.data + at,
+                s,
+                k0,
+                k1,
+            )
         place = _copy(made, m, first, blocks, count, place, out)
 
 

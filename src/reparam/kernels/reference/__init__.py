@@ -2,7 +2,14 @@
 
 from reparam.kernels.reference.beta import beta_quantile, beta_tails, beta_velocity
 from reparam.kernels.reference.draw import draw
-from reparam.kernels.reference.gamma import gamma_quantile, gamma_tails, gamma_velocity
+from reparam.kernels.reference.gamma import (
+    exp_gamma_draw,
+    gamma_draw,
+    gamma_quantile,
+    gamma_tails,
+    gamma_velocity,
+    inverse_gamma_draw,
+)
 from reparam.kernels.reference.laws import UNIFORM_BITS
 from reparam.kernels.reference.philox import path_key, philox4x32, words, words_at
 from reparam.kernels.reference.student import student_quantile, student_tails, student_velocity
@@ -18,9 +25,12 @@ __all__ = [
     "beta_quantile",
     "beta_tails",
     "beta_velocity",
+    "exp_gamma_draw",
+    "gamma_draw",
     "gamma_quantile",
     "gamma_tails",
     "gamma_velocity",
+    "inverse_gamma_draw",
     "student_quantile",
     "student_tails",
     "student_velocity",

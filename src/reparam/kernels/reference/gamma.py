@@ -102,3 +102,30 @@ def _quantile(alpha: Tensor, eps: Tensor) -> tuple[Tensor]:
 def gamma_quantile(alpha: Tensor, eps: Tensor) -> Tensor:
     """Return y = log z with P(alpha, z) = Phi(eps)."""
     return in_double(_quantile, alpha, eps)[0]
+
+
+def _draw(sign: int, alpha: Tensor, rate: Tensor, eps: Tensor, moving: bool) -> tuple[Tensor, ...]:
+    def draw(a: Tensor, r: Tensor, e: Tensor) -> tuple[Tensor, ...]:
+        y = _quantile(a, -e if sign < 0 else e)[0]
+        l, v = y - r.log(), _velocity(a, y)[0]
+        if sign == 0:
+            return l, v
+        x = torch.exp(sign * l)
+        return x, torch.where(x > 0, sign * x * v, 0.0)
+
+    return in_double(draw, alpha, rate, eps)[: 2 if moving else 1]
+
+
+def gamma_draw(alpha: Tensor, rate: Tensor, eps: Tensor, moving: bool = False) -> tuple[Tensor, ...]:
+    """Return (x,), x = e^y/rate with P(alpha, e^y) = Phi(eps), and where `moving` also dx/dalpha at fixed eps."""
+    return _draw(1, alpha, rate, eps, moving)
+
+
+def inverse_gamma_draw(alpha: Tensor, rate: Tensor, eps: Tensor, moving: bool = False) -> tuple[Tensor, ...]:
+    """Return (x,), x = rate e^-y with P(alpha, e^y) = Phi(-eps), and where `moving` also dx/dalpha at fixed eps."""
+    return _draw(-1, alpha, rate, eps, moving)
+
+
+def exp_gamma_draw(alpha: Tensor, rate: Tensor, eps: Tensor, moving: bool = False) -> tuple[Tensor, ...]:
+    """Return (x,), x = y - log rate with P(alpha, e^y) = Phi(eps), and where `moving` also dx/dalpha at fixed eps."""
+    return _draw(0, alpha, rate, eps, moving)
