@@ -116,8 +116,9 @@ def fold(key, value, domain):
 
 
 @jit(fastmath=False)
-def fill_row(key, step, row, start, out):
-    """Write the words of one row from block `start` on; the blocks share their bits above 2^32."""
+def fill_row(key, step, row, start, values):
+    """Fill memory with the words of one row from block `start` on; the blocks share their bits above 2^32."""
+    out = values.view(np.uint32)
     key = fold(fold(key, step, STEP_DOMAIN), start, BLOCK_DOMAIN)
     k0, k1, s = np.uint32(key), np.uint32(key >> np.uint64(32)), np.uint32(step)
     r0, r1 = np.uint32(row), np.uint32(np.uint64(row) >> np.uint64(32))
@@ -146,8 +147,10 @@ def copy(source, first, out, n, count):
 
 
 @jit(fastmath=False)
-def fill_rows(key, step, rows, count, out):
-    """Write the first `count` words of each row, one row after the other."""
+def fill_rows(key, step, rows, values):
+    """Fill memory with the first words of each row, one row after the other."""
+    out = values.view(np.uint32)
+    count = len(out) // len(rows)
     if count >= SHORT:
         for i in range(len(rows)):
             for p in range(0, count, 4 << 20):
