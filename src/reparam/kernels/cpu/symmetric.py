@@ -11,6 +11,7 @@ from torch import Tensor
 
 from reparam.kernels.cpu import beta, cells, student, student_cells, vonmises
 from reparam.kernels.cpu import beta_inverse as beta_q
+from reparam.kernels.cpu import vonmises_draw as vonmises_series
 from reparam.kernels.cpu.elementwise import elementwise
 from reparam.kernels.cpu.families import BETA_LEAST, BETA_LEVELS, BETA_STEPS, STEP, series, with_slopes
 from reparam.kernels.tables import table
@@ -210,3 +211,14 @@ def _vonmises_quantile(digits: str) -> Any:
 def vonmises_quantile(kappa: Tensor, eps: Tensor) -> Tensor:
     """Return z in (-pi, pi) with F(z; kappa) = Phi(eps)."""
     return elementwise((_vonmises_quantile("64"), _vonmises_quantile("32")), 1, kappa, eps)[0]
+
+
+def vonmises_draw(kappa: np.ndarray, eps: np.ndarray, z: np.ndarray, v: np.ndarray) -> None:
+    """Fill z with F(z; kappa) = Phi(eps) and v = dz/dkappa; float32 arrays."""
+    other = np.empty(eps.size, np.int64)
+    count = vonmises_series.draw32(kappa, eps, z, v, other)
+    if count:
+        rest = other[:count]
+        k = torch.from_numpy(kappa[rest]).double()
+        point = vonmises_quantile(k, torch.from_numpy(eps[rest]).double())
+        z[rest], v[rest] = point.numpy(), vonmises_velocity(k, point)[0].numpy()
