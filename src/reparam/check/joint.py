@@ -30,7 +30,9 @@ FLAT = (
 ENOUGH = 0.05  # largest mean of Y over the pilot draws
 SHORTER = (0.618, 1 / 613)  # of the step: where the slopes must be the same, for a long step may alias
 REACH = 8.0  # range of Y that the bound allows for in advance: a kink may have it
-QUIET = 0.01  # where most Y are below this and one is above REACH there are jumps: they grow as the step shrinks
+QUIET = (
+    0.01  # where most Y are below this and one is above REACH there are jumps: they grow as the step shrinks
+)
 ABANDON = 64  # draws after which a mean of Y above 1 ends it
 
 
