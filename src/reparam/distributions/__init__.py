@@ -23,6 +23,7 @@ from reparam.distributions.heterogeneous import Mixture
 from reparam.distributions.interval import ContinuousBernoulli, Kumaraswamy, Uniform
 from reparam.distributions.inverse_gaussian import InverseGaussian
 from reparam.distributions.location_scale import Cauchy, Gumbel, Laplace, Logistic
+from reparam.distributions.mixture import MixtureSameFamily
 from reparam.distributions.multivariate_normal import MATRICES as _MATRICES
 from reparam.distributions.multivariate_normal import (
     LogisticNormal,
@@ -68,6 +69,10 @@ for _ours in (
     register_family(getattr(_torch.distributions, _ours.__name__), _ours)
 for _vector in (Dirichlet, LogisticNormal, LowRankMultivariateNormal):
     register_family(getattr(_torch.distributions, _vector.__name__), _vector)
+register(
+    _torch.distributions.MixtureSameFamily,
+    lambda q: MixtureSameFamily(q.mixture_distribution, q.component_distribution, q._validate_args),
+)
 register_with_one_of(_torch.distributions.MultivariateNormal, MultivariateNormal, _MATRICES)
 register_with_one_of(_torch.distributions.Wishart, Wishart, _MATRICES)
 register(
@@ -135,6 +140,7 @@ __all__ = [
     "LogisticNormal",
     "LowRankMultivariateNormal",
     "Mixture",
+    "MixtureSameFamily",
     "MultivariateNormal",
     "NegativeBinomial",
     "Normal",
