@@ -41,7 +41,7 @@ quality: $(DEVSTAMP)
 	PYTHONPATH=src:tests $(BIN)/python benchmarks/quality.py --out benchmarks/results/quality.md
 
 compare: $(DEVSTAMP)
-	PYTHONPATH=src:tests $(BIN)/python benchmarks/compare_torch.py
+	PYTHONPATH=src:tests $(BIN)/python -P benchmarks/compare_torch.py
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,25 +1,27 @@
-"""Run the table of cases of the tests against torch's own classes and print what they fail.
+"""Run the table of cases of the tests against torch's own classes; write what they fail to results/compare_torch.md.
 
-    python benchmarks/compare_torch.py            (needs `src` and `tests` on the path: `make compare` sets it)
+    PYTHONPATH=src:tests python -P benchmarks/compare_torch.py            (what `make compare` runs)
 
 Each law is run on torch's class and on ours with the same parameters; a law that raises counts as failed.
 """
 
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 
 import reparam as rp
-from distributions.cases import CASES, Case
+from distributions.cases import CASES
 from reparam import distributions as D
 
 F64 = torch.float64
-DRAWS = 100_000
+DRAWS = 20_000
+OUT = Path(__file__).parent / "results/compare_torch.md"
 
 
 def draws_are_numbers(q: torch.distributions.Distribution) -> str:
-    """No NaN, and nothing outside the support, among 1e5 draws."""
+    """No NaN, and nothing outside the support, among 20,000 draws."""
     z = q.sample((DRAWS,))
     outside = ~(q.support.check(z) | z.isinf()) & ~z.isnan()
     return (
@@ -75,34 +77,33 @@ def verdict(law: Callable[..., str], make: Callable[..., object], params: dict[s
 
 
 def main() -> None:
-    """Print one line per law that torch's class or ours fails."""
+    """Write one row per law that torch's class or ours fails."""
     warnings.simplefilter("ignore")
-    print(f"torch {torch.__version__}, reparam {rp.__version__}")
-    for case in CASES:
-        if case.torch_family is None:
-            continue
-        for dtype, extreme, laws in (
-            (torch.float32, True, EXTREME),
-            (F64, True, EXTREME),
-            (F64, False, ORDINARY),
-        ):
-            for law in laws:
-                report(
-                    case, law, case.batch(dtype, extreme=extreme), "extreme" if extreme else "ordinary", dtype
-                )
-
-
-def report(
-    case: Case, law: Callable[..., str], params: dict[str, torch.Tensor], kind: str, dtype: torch.dtype
-) -> None:
-    """Print the failure of torch's class, and of ours, if there is one."""
-    theirs = verdict(law, getattr(torch.distributions, str(case.torch_family)), params)
-    ours = verdict(law, case.family or getattr(D, case.name), params)
-    where = f"{case.name:28s} {str(dtype).removeprefix('torch.'):8s} {kind:9s} {law.__name__:20s}"
-    if theirs:
-        print(where, "torch:", theirs)
-    if ours:
-        print(where, "OURS: ", ours)
+    lines = [
+        "# The table of cases on torch's classes and on ours",
+        "",
+        f"Written by `make compare`; torch {torch.__version__}, reparam {rp.__version__}. Only failures are listed.",
+        "",
+        "| family | dtype | parameters | law | torch | ours |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    tried = 0
+    for case in (case for case in CASES if case.torch_family is not None):
+        for dtype, extreme in ((torch.float32, True), (F64, True), (F64, False)):
+            params = case.batch(dtype, extreme=extreme)
+            for law in EXTREME if extreme else ORDINARY:
+                tried += 1
+                theirs = verdict(law, getattr(torch.distributions, str(case.torch_family)), params)
+                ours = verdict(law, case.family or getattr(D, case.name), params)
+                if theirs or ours:
+                    kind = "extreme" if extreme else "ordinary"
+                    dtype_name = str(dtype).removeprefix("torch.")
+                    cells = [case.name, dtype_name, kind, law.__name__, theirs or "passes", ours or "passes"]
+                    lines.append(f"| {' | '.join(cell.replace('|', ' ') for cell in cells)} |")
+                    print(lines[-1], flush=True)
+    failed = [line.endswith("| passes |") for line in lines[6:]]
+    lines += ["", f"{tried} laws tried; torch or ours fails {len(failed)}, ours {failed.count(False)}."]
+    OUT.write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -174,6 +174,11 @@ class Explicit(Univariate):
     rule = "explicit"
     law: ClassVar[Law]
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "pathwise" in cls.__dict__:
+            cls.pathwise = _in_float64(cls.__dict__["pathwise"])  # type: ignore[method-assign]
+
     def pull(self, x: Tensor) -> Tensor:
         """Return eps = h(x; phi), the inverse of `push`."""
         raise TypeError(f"{type(self).__name__}.pull: this family gives no inverse map")
@@ -227,6 +232,22 @@ def _rounded_once(push: Callable[..., Tensor]) -> Callable[..., Tensor]:
     wide_push.__doc__ = push.__doc__
     wide_push.__name__ = push.__name__
     return wide_push
+
+
+def _in_float64(pathwise: Callable[..., dict[str, Tensor]]) -> Callable[..., dict[str, Tensor]]:
+    """Return `pathwise` computed in float64 and rounded once."""
+
+    def wide_pathwise(self: Univariate, x: Tensor) -> dict[str, Tensor]:
+        kinds = self.parameters()
+        slopes = pathwise(self._as(torch.float64), x.double())
+        return {name: slope.to(result_dtype(kinds[name], x)) for name, slope in slopes.items()}
+
+    wide_pathwise.__doc__ = pathwise.__doc__
+    wide_pathwise.__name__ = pathwise.__name__
+    return wide_pathwise
+
+
+Explicit.pathwise = _in_float64(Explicit.pathwise)  # type: ignore[method-assign]
 
 
 def interior(lower: Any, upper: Any, x: Tensor) -> Tensor:
