@@ -80,7 +80,10 @@ def gaussian_table(n: int) -> str:
                 cells.append(f"{got:.4g} +- {error:.1g} ({want:g})")
             rows.append(cells)
     head = ["f", "parameter", "score (exact)", "score, best constant (exact)", "pathwise (exact)"]
-    return f"n = {n} draws; largest deviation {worst:.1f} standard errors.\n\n" + table(head, rows)
+    intro = (
+        f"n = {n} draws, the same in all cells; largest deviation {worst:.1f} estimated standard errors.\n\n"
+    )
+    return intro + table(head, rows)
 
 
 def choice(f: Callable, seconds: float) -> str:
