@@ -15,9 +15,9 @@ from reparam.distributions.implicit import Implicit, tail_probabilities
 
 
 class GammaLike(Implicit):
-    """A map z = T(l) of l = y - log rate, y the logarithm of a standard gamma variable: `draw`, `to_log`, `log_slope`."""
+    """A map z = T(l), l = y - log rate, y the log of a standard gamma variable: `draw`, `to_log`, `log_slope`."""
 
-    draw: ClassVar[str] = "gamma"  # the map, by its name in `special.gamma_draw`
+    draw: ClassVar[str] = "gamma"  # T, by its name in `special.gamma_draw`
     sign: ClassVar[int] = 1  # -1 where z decreases with y
 
     def shape_and_rate(self) -> tuple[Tensor, Tensor]:

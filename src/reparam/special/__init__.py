@@ -13,7 +13,7 @@ from reparam.special.densities import (
     student_log_density,
     vonmises_log_density,
 )
-from reparam.special.gamma_draw import gamma_draw
+from reparam.special.gamma_draws import gamma_draw
 from reparam.special.implicit import Family, attach, quantile, register, tails, velocity
 from reparam.special.incomplete import betainc, betaincinv, gammainc, gammaincc, gammainccinv, gammaincinv
 from reparam.special.normal import log_ndtr, ndtr, ndtri, ndtri_exp

@@ -29,7 +29,7 @@ from reparam.kernels.cpu.families import (
     gamma_tails,
     gamma_velocity,
 )
-from reparam.kernels.cpu.gamma_draw import exp_gamma_draw, gamma_draw, inverse_gamma_draw
+from reparam.kernels.cpu.gamma_draws import exp_gamma_draw, gamma_draw, inverse_gamma_draw
 from reparam.kernels.cpu.spherical import fisher_quantile, fisher_tails, fisher_velocity
 from reparam.kernels.cpu.symmetric import (
     student_quantile,

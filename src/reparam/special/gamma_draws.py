@@ -4,9 +4,9 @@
     inverse_gamma  T(l) = e^-l, y at -eps         = -x v              = x/rate             = x dy/deps
     exp_gamma      T(l) = l                       = v                 = -1/rate            = dy/deps
 
-with v = dy/dalpha at fixed eps. Where alpha has a gradient, the kernel that draws x also gives dx/dalpha, and a backward
-pass is one multiplication. Wherever a derivative is differentiated again it is composed of `quantile` and `velocity`,
-so that second derivatives are exact in every mode and a third one raises.
+with v = dy/dalpha at fixed eps. Where alpha has a gradient, the kernel that draws x also gives dx/dalpha, and a
+backward pass is one multiplication. Wherever a derivative is differentiated again it is composed of `quantile` and
+`velocity`, so that second derivatives are exact in every mode and a third one raises.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class _MovingDraw(torch.autograd.Function):
 
 @torch.compiler.allow_in_graph
 def gamma_draw(family: str, eps: Tensor, alpha: Tensor, rate: Tensor) -> Tensor:
-    """Return the draw of "gamma", "inverse_gamma" or "exp_gamma" at eps, differentiable twice in eps, alpha and rate."""
+    """Return the draw of "gamma", "inverse_gamma" or "exp_gamma" at eps; two derivatives in eps, alpha and rate."""
     if torch.is_grad_enabled() and alpha.requires_grad:
         return _MovingDraw.apply(family, eps, alpha, rate)[0]
     return _Draw.apply(family, eps, alpha, rate)
