@@ -84,7 +84,9 @@ class _MovingDraw(torch.autograd.Function):
         ctx.family = inputs[0]
         ctx.mark_non_differentiable(output[1])
         ctx.save_for_backward(*output, *inputs[1:])
-        ctx.save_for_forward(output[0], *inputs[1:])
+        ctx.save_for_forward(
+            *output, *inputs[1:]
+        )  # the same list: torch keeps one set of vmap dimensions for both
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor, _: Any) -> Any:
@@ -101,7 +103,7 @@ class _MovingDraw(torch.autograd.Function):
     @staticmethod
     def jvp(ctx: Any, _: Any, *tangents: Tensor | None) -> tuple[Tensor, None]:
         with _set_fwd_grad_enabled(True):
-            x, *arguments = _primals(ctx)
+            x, _, *arguments = _primals(ctx)
             return _dot(_weights(ctx.family, x, *arguments), list(tangents)), None
 
 
