@@ -15,6 +15,9 @@ from torch.autograd.forward_ad import _set_fwd_grad_enabled, unpack_dual
 
 from reparam import special
 from reparam.distributions.multivariate import Multivariate
+from reparam.kernels.scalar import scalar
+
+HALF_LOG_2PI = 0.91893853320467274178
 
 
 class Dirichlet(Multivariate, torch.distributions.Dirichlet):
@@ -51,7 +54,10 @@ class Dirichlet(Multivariate, torch.distributions.Dirichlet):
 
     def push(self, eps: Tensor) -> Tensor:
         """Return softmax(log z); computed in float64 and rounded once."""
-        alpha = self.concentration.double()
+        alpha = self.concentration
+        if alpha.device.type == "cpu" and alpha.dtype == eps.dtype == torch.float32:
+            return draw(eps, alpha)
+        alpha = alpha.double()
         log_z = special.quantile(special.GAMMA, eps.double(), alpha.detach())
         return torch.exp(attach(torch.log_softmax(log_z, -1), alpha)).to(eps.dtype)
 
@@ -120,3 +126,61 @@ class _Attach(torch.autograd.Function):
 def attach(log_x: Tensor, alpha: Tensor) -> Tensor:
     """Return the given log x, moving with alpha along the field of the Dirichlet law."""
     return _Attach.apply(log_x, alpha)
+
+
+def composed(eps: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return x, v_j = d logit x_j/dalpha_j and d log z_j/deps_j in float64, each differentiable again."""
+    eps, alpha = eps.double(), alpha.double()
+    fixed = alpha.detach()
+    log_z = special.quantile(special.GAMMA, eps, fixed)
+    log_x = attach(torch.log_softmax(log_z, -1), alpha)
+    spread = torch.exp(-0.5 * eps * eps - HALF_LOG_2PI - special.gamma_log_density(log_z, fixed))
+    return torch.exp(log_x), velocities(log_x, alpha), spread
+
+
+class _Draw(torch.autograd.Function):
+    """x of a float32 Dirichlet; the kernel also gives 1 - x and the field g for a first backward pass."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(eps: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x, others, field = scalar("dirichlet_draw_moving", alpha, eps)
+        return x, others, field
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: tuple[Tensor, Tensor, Tensor]) -> None:
+        ctx.mark_non_differentiable(*output[1:])
+        ctx.save_for_backward(*output, *inputs)
+        ctx.save_for_forward(
+            *output, *inputs
+        )  # the same list: torch keeps one set of vmap dimensions for both
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor, *_: Any) -> tuple[Tensor | None, Tensor]:
+        x, others, field, eps, alpha = ctx.saved_tensors
+        if not torch.is_grad_enabled() and not ctx.needs_input_grad[0]:
+            return None, scalar("dirichlet_pull", gradient, x, others, field)[0].sum_to_size(alpha.shape)
+        p, v, spread = composed(eps, alpha)
+        pulled = p * gradient
+        pulled = pulled - p * pulled.sum(-1, keepdim=True)
+        of_eps, of_alpha = pulled * spread, pulled * v
+        return of_eps.sum_to_size(eps.shape).to(eps.dtype), of_alpha.sum_to_size(alpha.shape).to(alpha.dtype)
+
+    @staticmethod
+    def jvp(ctx: Any, of_eps: Tensor | None, of_alpha: Tensor | None) -> tuple[Tensor, None, None]:
+        with _set_fwd_grad_enabled(True):
+            eps, alpha = (unpack_dual(t).primal for t in ctx.saved_tensors[3:])
+            p, v, spread = composed(eps, alpha)
+            w = torch.zeros_like(p)
+            w = w if of_eps is None else w + spread * of_eps
+            w = w if of_alpha is None else w + v * of_alpha
+            return (p * (w - (p * w).sum(-1, keepdim=True))).to(eps.dtype), None, None
+
+
+@torch.compiler.allow_in_graph
+def draw(eps: Tensor, alpha: Tensor) -> Tensor:
+    """Return x in float32, moving with alpha along the field and with eps as `softmax(log z)` does."""
+    if not torch.is_grad_enabled() and not torch._C._are_functorch_transforms_active():
+        return scalar("dirichlet_draw", alpha, eps)[0]
+    return _Draw.apply(eps, alpha)[0]

@@ -118,8 +118,9 @@ class _MovingDraw(torch.autograd.Function):
         ctx.name, ctx.slopes = inputs[0], len(output) - 1
         ctx.mark_non_differentiable(*output[1:])
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(*output[1:], output[0], *inputs[1:])
-        ctx.save_for_forward(output[0], *inputs[1:])
+        saved = (*output[1:], output[0], *inputs[1:])
+        ctx.save_for_backward(*saved)
+        ctx.save_for_forward(*saved)  # the same list: torch keeps one set of vmap dimensions for both
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor | None, *_: Any) -> Any:
@@ -138,7 +139,7 @@ class _MovingDraw(torch.autograd.Function):
     @staticmethod
     def jvp(ctx: Any, _: Any, *tangents: Tensor | None) -> tuple[Tensor | None, ...]:
         with _set_fwd_grad_enabled(True):
-            moved = _dot(WEIGHTS[ctx.name](*_primals(ctx)), list(tangents))
+            moved = _dot(WEIGHTS[ctx.name](*_primals(ctx)[ctx.slopes :]), list(tangents))
             return moved, *(None for _ in range(ctx.slopes))
 
 

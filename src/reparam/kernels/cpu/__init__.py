@@ -7,6 +7,8 @@ Every function broadcasts its tensors, computes in double, and rounds once to th
     gamma_quantile(alpha, eps)          y = log z with P(alpha, z) = Phi(eps)
     gamma_draw, inverse_gamma_draw, exp_gamma_draw (alpha, rate, eps, moving=False)
                                         (x,), and where `moving` also dx/dalpha at fixed eps
+    dirichlet_draw(alpha, eps, moving=False), dirichlet_pull(gradient, x, rest, field)
+                                        rows of one simplex each, in single precision
     beta_velocity(a, b, xi, order=1)    xi = logit x: (dxi/da, dxi/db)
     beta_tails(a, b, xi)                (log I_x(a, b), log(1 - I_x(a, b)))
     beta_quantile(a, b, eps)            xi = logit x with I_x(a, b) = Phi(eps)
@@ -24,6 +26,7 @@ Order 2 of a velocity returns v_1..v_p, then for each v_j its derivatives in y a
 """
 
 from reparam.kernels.cpu.counts import binomial_quantile, negative_binomial_quantile, poisson_quantile
+from reparam.kernels.cpu.dirichlet import dirichlet_draw, dirichlet_pull
 from reparam.kernels.cpu.elementwise import elementwise
 from reparam.kernels.cpu.families import (
     beta_draw,
@@ -35,7 +38,7 @@ from reparam.kernels.cpu.families import (
     gamma_velocity,
     ratio_draw,
 )
-from reparam.kernels.cpu.gamma_draw import exp_gamma_draw, gamma_draw, inverse_gamma_draw
+from reparam.kernels.cpu.gamma_draws import exp_gamma_draw, gamma_draw, inverse_gamma_draw
 from reparam.kernels.cpu.spherical import fisher_quantile, fisher_tails, fisher_velocity
 from reparam.kernels.cpu.symmetric import (
     student_draw,
@@ -53,6 +56,8 @@ __all__ = [
     "beta_tails",
     "beta_velocity",
     "binomial_quantile",
+    "dirichlet_draw",
+    "dirichlet_pull",
     "elementwise",
     "exp_gamma_draw",
     "fisher_quantile",

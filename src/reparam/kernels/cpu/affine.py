@@ -37,7 +37,7 @@ def draw_affine(law: str, key: int, step: int, loc: Tensor, scale: Tensor, z: Te
     def work(number: int) -> None:
         part = slice(number * PIECE, (number + 1) * PIECE)
         own = slice(0, 1) if shared else part
-        chunk(mapping, key, step, 0, number * PIECE * per // 4, 0, noise[part].view(np.uint32), noise.dtype)
+        chunk(mapping, key, step, 0, number * PIECE * per // 4, noise[part].view(np.uint32), noise.dtype)
         affine(m[own], s[own], noise[part], out[part])
 
     run_chunks(work, -(-len(out) // PIECE), len(out) >= SERIAL_BELOW)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from reparam.kernels.cpu import beta, beta_cells, cells, gamma, gamma_draw
+from reparam.kernels.cpu import beta, beta_cells, cells, gamma, gamma_draws
 from reparam.kernels.cpu import beta_inverse as beta_q
 from reparam.kernels.cpu import gamma_inverse as gamma_q
 from reparam.kernels.cpu.elementwise import Kernel, elementwise
@@ -70,8 +70,8 @@ def gamma_tails(alpha: Tensor, y: Tensor) -> tuple[Tensor, ...]:
 
 @cache
 def _gamma_quantile(digits: str) -> Any:
-    tables = gamma_draw.tables()
-    inner = gamma_draw.exact if digits == "64" else gamma_draw.single
+    tables = gamma_draws.tables()
+    inner = gamma_draws.exact if digits == "64" else gamma_draws.single
 
     def kernel(alpha: np.ndarray, eps: np.ndarray, y: np.ndarray) -> None:
         inner(alpha, eps, False, y, y, *tables)

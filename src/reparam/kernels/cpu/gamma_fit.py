@@ -94,16 +94,16 @@ def _long_pair(a, b, s, t, m, out):
 def classify(alpha, eps, n, k, x, code):
     """Fill k, x and the piece of each number; alpha < 1 is POWER for eps < 0, else TAIL until c is known."""
     for i in range(n):
-        a, e = alpha[i], eps[i]
-        r = 1.0 / a
-        w = e * np.sqrt(r)
+        r = 1.0 / alpha[i]
         k[i] = r
-        small = a < 1.0
-        x[i] = w
+        x[i] = eps[i] * np.sqrt(r)
+    for i in range(n):
+        r, e = k[i], eps[i]
+        small = alpha[i] < 1.0
         reach = X_NEAR if r <= K_NEAR else (X_MIDDLE if r <= K_MIDDLE else X_LOW)
         central = NEAR if r <= K_NEAR else (MIDDLE if r <= K_MIDDLE else (LOW if e < 0.0 else HIGH))
         piece = (POWER if e < 0.0 else TAIL) if small else central
-        far = abs(e) if small else abs(w)
+        far = abs(e) if small else abs(x[i])
         code[i] = piece if far <= reach else OUTSIDE
 
 
