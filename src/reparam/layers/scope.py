@@ -8,7 +8,7 @@ Nothing is kept on the layers: the scope belongs to the thread, for the length o
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from threading import local
 
 from torch import nn
