@@ -1,24 +1,62 @@
 """What the gradient check must show: labelled losses, calibration, power, time. Writes benchmarks/results/check_*.md.
 
-python benchmarks/check.py labelled|calibration|power|time [--runs N]
+python benchmarks/check.py labelled|calibration|power|time [--seeds N] [--first N] [--records FILE]
+
+Every run is appended to the records as it ends, and what stands there is not run again: a table can be made in pieces,
+by several processes with records of their own, and from the joined records.
 """
 
 import argparse
 import importlib.util
+import json
 import math
 import platform
 import statistics
 import sys
+import tempfile
 import time
+from collections.abc import Callable, Hashable
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from reparam import Noise
-from reparam.check import gradient
+from reparam.check import Report, gradient
 
 HERE = Path(__file__).parent
 LEVELS = (0.05, 0.01)
+
+
+class Records:
+    """Results by key, kept in a file of JSON lines."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        lines = path.read_text().splitlines() if path.exists() else []
+        self.rows = {tuple(row["key"]): row for row in map(json.loads, lines)}
+
+    def run(self, key: tuple[Hashable, ...], build: Callable[[], tuple], **options: Any) -> dict[str, Any]:
+        """Return what a check found: run, timed and appended unless it stands there."""
+        if key not in self.rows:
+            loss, params, *reference = build()
+            cpu = time.process_time()
+            report = gradient(loss, params, reference=reference[0] if reference else None, **options)
+            self.rows[key] = {"key": list(key), "cpu": time.process_time() - cpu, **kept(report)}
+            with self.path.open("a") as file:
+                print(json.dumps(self.rows[key]), file=file)
+        return self.rows[key]
+
+
+def kept(report: Report) -> dict[str, Any]:
+    """Return what the tables need of a report."""
+    return {
+        "verdict": report.verdict,
+        "cause": report.cause,
+        "interval": report.interval,
+        "draws": report.draws,
+        "seconds": report.seconds,
+    }
 
 
 def write(name: str, lines: list[str]) -> None:
@@ -39,19 +77,6 @@ def cases() -> list:
     sys.modules["cases"] = module
     spec.loader.exec_module(module)
     return module.CASES
-
-
-def run_case(case, seed: int = 7, max_seconds: float = 60.0):
-    """Return the report on a labelled loss."""
-    loss, params, *reference = case.build()
-    return gradient(
-        loss,
-        params,
-        noise=Noise(seed),
-        reference=reference[0] if reference else None,
-        max_seconds=max_seconds,
-        **case.options,
-    )
 
 
 # --- right estimators that are noisy, and the same with a planted bias ------------------------------------------
@@ -112,58 +137,56 @@ EXACT = {
 # --- the tables ----------------------------------------------------------------------------------------------------
 
 
-def labelled(runs: int = 1) -> None:
-    """Every labelled loss: verdict, cause, draws, seconds."""
+def labelled(seeds: range, records: Records) -> None:
+    """Every labelled loss at every seed: verdict, cause, draws, CPU seconds."""
     rows, right, named, faults = [], 0, 0, 0
     for case in cases():
-        report = run_case(case)
-        ok = report.verdict == case.verdict
-        cause = case.verdict != "biased" or case.cause in report.cause
-        right += ok
+        found = [
+            records.run((case.name, seed), case.build, noise=Noise(seed), max_seconds=3600.0, **case.options)
+            for seed in seeds
+        ]
+        verdicts = sum(r["verdict"] == case.verdict for r in found)
+        causes = sum(r["verdict"] == case.verdict and case.cause in r["cause"] for r in found)
+        right += verdicts
         if case.verdict == "biased":
-            faults += 1
-            named += ok and cause
-        low, high = report.interval
+            faults += len(found)
+            named += causes
+        low, high = min(r["interval"][0] for r in found), max(r["interval"][1] for r in found)
+        cause = ", ".join(sorted({r["cause"].split(":")[0] for r in found}))
         rows.append(
-            f"| {case.name} | {case.verdict} | {report.verdict}{'' if ok else ' (!)'} | {low:.3g} to {high:.3g} | "
-            f"{report.cause.split(':')[0]}{'' if cause else ' (!)'} | {report.draws} | {report.seconds:.1f} |"
+            f"| {case.name} | {case.verdict} | {verdicts} of {len(found)} | {low:.2g} to {high:.2g} | {cause} "
+            f"{f'({causes} of {len(found)})' if case.cause else ''} | {max(r['draws'] for r in found)} | "
+            f"{max(r['cpu'] for r in found):.1f} |"
         )
         print(rows[-1], flush=True)
+    total = len(rows) * len(seeds)
     head = [
-        f"{right} of {len(rows)} verdicts right; {named} of {faults} causes named right.",
+        f"Seeds {seeds.start} to {seeds.stop - 1}: {right} of {total} verdicts right; {named} of {faults} causes named "
+        "as labelled. No limit of time; the draws and CPU seconds are the most of the seeds.",
         "",
-        "| loss | label | verdict | relative bias | likely cause | draws | s |",
+        "| loss | label | verdict right | relative bias | likely cause | draws | CPU s |",
         "|---|---|---|---|---|---|---|",
     ]
     write("labelled", head + rows)
 
 
-def alarm(name: str, exact: bool, level: float, seed: int, draws: int = 200) -> bool:
-    """Say whether a right gradient is called biased; nothing is ever small enough to be called unbiased."""
-    loss, params = globals()[name]()
-    options = {"tolerance": 1e-9, "false_alarm": level, "max_draws": draws, "max_seconds": 600.0}
-    reference = torch.tensor(EXACT[name]) if exact else None
-    return gradient(loss, params, noise=Noise(seed), reference=reference, **options).verdict == "biased"
-
-
 SETTINGS = [(name, exact, level) for exact in (True, False) for name in EXACT for level in LEVELS]
 
 
-def alarms(where: Path, seeds: range) -> None:
-    """Append one line per check to a file: name, exact, level, seed, verdict. Seeds that stand there are skipped."""
-    done = {tuple(line.split()[:4]) for line in where.read_text().splitlines()} if where.exists() else set()
-    with where.open("a") as out:
-        for seed in seeds:
-            for name, exact, level in SETTINGS:
-                key = (name, str(exact), str(level), str(seed))
-                if key not in done:
-                    print(*key, int(alarm(name, exact, level, seed)), file=out, flush=True)
+def alarm(records: Records, name: str, exact: bool, level: float, seed: int) -> bool:
+    """Say whether a right gradient is called biased; nothing is ever small enough to be called unbiased."""
+    made = globals()[name]()
+    options = {"tolerance": 1e-9, "false_alarm": level, "max_draws": 200, "max_seconds": 3600.0}
+    build = lambda: (*made, torch.tensor(EXACT[name])) if exact else made  # noqa: E731
+    found = records.run((name, exact, level, seed), build, noise=Noise(seed), **options)
+    return found["verdict"] == "biased"
 
 
-def calibration(seeds: range, records: Path) -> None:
+def calibration(seeds: range, records: Records) -> None:
     """False alarms on right estimators at two levels."""
-    alarms(records, seeds)
-    rows = [line.split() for line in records.read_text().splitlines()]
+    for seed in seeds:
+        for setting in SETTINGS:
+            alarm(records, *setting, seed)
     lines = [
         "Right estimators, tolerance 1e-9 (nothing can be called unbiased), 200 draws per check. A false alarm is the",
         'verdict "biased"; allowed: the 99.9 % quantile of a binomial law of that level.',
@@ -172,11 +195,11 @@ def calibration(seeds: range, records: Path) -> None:
         "|---|---|---|---|---|---|",
     ]
     for name, exact, level in SETTINGS:
-        found = [int(row[4]) for row in rows if row[:3] == [name, str(exact), str(level)]]
-        lines.append(
-            f"| {name} | {'exact gradient' if exact else 'its own value'} | {level} | {len(found)} | "
-            f"{binomial_limit(len(found), level)} | {sum(found)} |"
-        )
+        found = [row for key, row in records.rows.items() if key[:3] == (name, exact, level)]
+        alarms = sum(row["verdict"] == "biased" for row in found)
+        reference = "exact gradient" if exact else "its own value"
+        limit = binomial_limit(len(found), level)
+        lines.append(f"| {name} | {reference} | {level} | {len(found)} | {limit} | {alarms} |")
     write("calibration", lines)
 
 
@@ -191,27 +214,45 @@ def binomial_limit(n: int, p: float, level: float = 1e-3) -> int:
     return n
 
 
-def power(runs: int = 200) -> None:
+POWERS = [
+    (bias, *which)
+    for bias in (0.05, 0.02)
+    for which in (("gaussian_pathwise", 64), ("bernoulli_leave_one_out", 1024))
+]
+MOST = 6000  # draws within which a bias must be found
+
+
+def found(records: Records, bias: float, name: str, S: int, seed: int) -> dict[str, Any]:
+    """Return the check of an estimator of S samples whose gradient is too large by `bias`."""
+    return records.run(
+        (name, S, bias, seed),
+        lambda: globals()[name](1 + bias, S),
+        noise=Noise(seed),
+        max_draws=MOST,
+        max_seconds=3600.0,
+    )
+
+
+def power(seeds: range, records: Records) -> None:
     """How often a planted bias of 5 % and 2 % is found, and the draws it takes."""
+    for setting in POWERS:
+        for seed in seeds:
+            found(records, *setting, seed)
     lines = [
-        f"False-alarm level 1e-6; {runs} runs each.",
+        f"False-alarm level 1e-6, tolerance .01, at most {MOST} draws.",
         "",
-        "| estimator | bias | found | draws (median, largest) |",
+        "| estimator | bias | found | draws (median, largest) | CPU s (median) |",
+        "|---|---|---|---|---|",
     ]
-    lines.append("|---|---|---|---|")
-    for bias in (0.05, 0.02):
-        for build, S in ((gaussian_pathwise, 64), (bernoulli_leave_one_out, 1024)):
-            drawn, found = [], 0
-            for seed in range(runs):
-                loss, params = build(1 + bias, S)
-                report = gradient(loss, params, noise=Noise(seed), max_draws=6000, max_seconds=600)
-                found += report.verdict == "biased"
-                drawn.append(report.draws)
-            middle = round(statistics.median(drawn))
-            lines.append(
-                f"| {build.__name__}, S = {S} | {bias} | {found} of {runs} | {middle}, {max(drawn)} |"
-            )
-            print(lines[-1], flush=True)
+    for bias, name, S in POWERS:
+        rows = [row for key, row in records.rows.items() if key[:3] == (name, S, bias)]
+        hits = sum(row["verdict"] == "biased" for row in rows)
+        draws = [row["draws"] for row in rows]
+        cpu = statistics.median(row["cpu"] for row in rows)
+        lines.append(
+            f"| {name}, S = {S} | {bias} | {hits} of {len(rows)} | {round(statistics.median(draws))}, {max(draws)} | "
+            f"{cpu:.1f} |"
+        )
     write("power", lines)
 
 
@@ -230,25 +271,13 @@ def vae_elbo(batch: int = 32):
     return (lambda noise: model.elbo(x, noise=noise).loss), model
 
 
-def timing(runs: int = 5) -> None:
-    """Seconds to a verdict: a two-parameter toy, and a VAE's own ELBO."""
-    lines = ["| loss | verdict | relative bias | draws | s (median) |", "|---|---|---|---|---|"]
-    for name, build, count in (
-        ("toy of two parameters", toy, runs),
-        ("VAE 784-400-20, batch 32", vae_elbo, 1),
-    ):
-        seconds = []
-        for seed in range(count):
-            loss, params = build()
-            report = gradient(loss, params, noise=Noise(seed))
-            seconds.append(report.seconds)
-        low, high = report.interval
-        middle = statistics.median(seconds)
-        lines.append(
-            f"| {name} | {report.verdict} | {low:.3g} to {high:.3g} | {report.draws} | {middle:.1f} |"
-        )
-        print(lines[-1], flush=True)
-    write("time", lines)
+def vae_elbo_half():
+    """Return the same with a fault: the decoder passes half of the gradient on to the encoder."""
+    loss, model = vae_elbo()
+    first = model.decoder.layers[0]
+    forward = first.forward
+    first.forward = lambda z: forward(0.5 * z + 0.5 * z.detach())
+    return loss, model
 
 
 def toy():
@@ -257,15 +286,46 @@ def toy():
     return lambda: ((loc + scale * torch.randn(16) + 3) ** 2).mean(), {"loc": loc, "scale": scale}
 
 
+TIMED = {"toy": toy, "vae_elbo": vae_elbo, "vae_elbo_half": vae_elbo_half}
+
+
+def timing(seeds: range, records: Records) -> None:
+    """Seconds to a verdict: a two-parameter toy, a VAE's own ELBO, and the same with a fault."""
+    lines = [
+        "Default options but for the limit of time. Wall seconds mean something on a quiet machine only.",
+        "",
+        "| loss | verdicts | relative bias | draws | CPU s | wall s |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, build in TIMED.items():
+        rows = [records.run((name, seed), build, noise=Noise(seed), max_seconds=3600.0) for seed in seeds]
+        low, high = min(r["interval"][0] for r in rows), max(r["interval"][1] for r in rows)
+        verdicts = ", ".join(sorted({r["verdict"] for r in rows}))
+        cpu, wall = (statistics.median(r[unit] for r in rows) for unit in ("cpu", "seconds"))
+        lines.append(
+            f"| {' '.join(build.__doc__.split())} | {verdicts} ({len(rows)}) | {low:.3g} to {high:.3g} | "
+            f"{max(r['draws'] for r in rows)} | {cpu:.1f} | {wall:.1f} |"
+        )
+        print(lines[-1], flush=True)
+    write("time", lines)
+
+
+TABLES = {
+    "labelled": (labelled, 3),
+    "calibration": (calibration, 1000),
+    "power": (power, 200),
+    "time": (timing, 3),
+}
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=("labelled", "calibration", "power", "time"))
-    parser.add_argument("--runs", type=int)
+    parser.add_argument("what", choices=TABLES)
+    parser.add_argument("--first", type=int, default=100, help="first seed; the set was made with seed 7")
+    parser.add_argument("--seeds", type=int, help="how many")
+    parser.add_argument("--records", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    started = time.perf_counter()
-    chosen = {"labelled": labelled, "calibration": calibration, "power": power, "time": timing}[
-        arguments.what
-    ]
-    chosen(*([arguments.runs] if arguments.runs else []))
-    print(f"{time.perf_counter() - started:.0f} s")
+    table, count = TABLES[arguments.what]
+    file = arguments.records or Path(tempfile.gettempdir()) / f"reparam_check_{arguments.what}.jsonl"
+    first = arguments.first
+    table(range(first, first + (arguments.seeds or count)), Records(file))

@@ -1,9 +1,9 @@
 """Variances, verdicts and times of the estimators, written as tables to benchmarks/results/estimators.md.
 
-    python benchmarks/estimators.py [--quick] [--peer PATH]
+    python benchmarks/estimators.py [--quick] [--peer PATH] [--only TEXT]
 
 --peer is a folder that holds the package bayesian_torch (pip install --no-deps --target PATH bayesian-torch); without
-it the layer's peer is its behaviour written out below. Times are medians of interleaved runs on one thread.
+it the layer's peer is its behaviour written out below. Times are CPU times of interleaved runs on one thread.
 """
 
 import argparse
@@ -142,8 +142,11 @@ BINARY = {
 }
 
 
+COPIES = 4096  # independent estimates averaged in each loss that the check sees
+
+
 def verdict(estimator: E.Estimator, samples: int, binary: bool, seconds: float) -> str:
-    """Return the check's verdict against the exact gradient, for a curved f of one site, 512 copies averaged."""
+    """Return the check's verdict against the exact gradient, for a curved f of one site."""
     leaf = torch.tensor([0.4] if binary else [0.4, -0.3, 0.2], dtype=F64, requires_grad=True)
     weights = torch.tensor([1.0, -0.6, 0.3], dtype=F64)[: len(leaf)]
 
@@ -154,7 +157,9 @@ def verdict(estimator: E.Estimator, samples: int, binary: bool, seconds: float) 
         return D.Independent(D.Bernoulli(logits=logits), 1) if binary else D.OneHotCategorical(logits=logits)
 
     def loss(noise: Noise) -> Tensor:
-        return rp.expect(f, q(leaf.expand(512, -1)), samples=samples, noise=noise, estimator=estimator).mean()
+        return rp.expect(
+            f, q(leaf.expand(COPIES, -1)), samples=samples, noise=noise, estimator=estimator
+        ).mean()
 
     reference = torch.autograd.grad(rp.expect(f, q(leaf), estimator=E.Enumerate()), leaf)
     try:
@@ -166,12 +171,39 @@ def verdict(estimator: E.Estimator, samples: int, binary: bool, seconds: float) 
     return report.verdict
 
 
+GAUSSIAN = {
+    "Pathwise": (E.Pathwise(), 1),
+    "ScoreFunction": (E.ScoreFunction(), 2),
+    "LeaveOneOut": (E.LeaveOneOut(), 2),
+    "MeasureValued": (E.MeasureValued(), 1),
+    "ControlVariate": (E.ControlVariate(), 1),
+}
+
+
+def gaussian_verdict(estimator: E.Estimator, samples: int, seconds: float) -> str:
+    """Return the check's verdict for exp(z / 2) at N(.4, .7), whose gradient is known."""
+    leaves = [torch.tensor(v, dtype=F64, requires_grad=True) for v in (0.4, 0.7)]
+
+    def loss(noise: Noise) -> Tensor:
+        q = D.Normal(*(leaf.expand(COPIES) for leaf in leaves))
+        return rp.expect(
+            lambda z: torch.exp(z / 2), q, samples=samples, noise=noise, estimator=estimator
+        ).mean()
+
+    loc, scale = leaves
+    exact = torch.autograd.grad(torch.exp(loc / 2 + scale**2 / 8), leaves)
+    return rp.check.gradient(
+        loss, leaves, noise=Noise(0), reference=list(exact), tolerance=0.05, max_seconds=seconds
+    ).verdict
+
+
 def verdict_table(seconds: float) -> str:
     rows = []
-    for name, (estimator, samples) in BINARY.items():
-        says = "yes" if estimator.unbiased else "no"
-        rows.append([name, says, *(verdict(estimator, samples, binary, seconds) for binary in (True, False))])
-    return table(["estimator", "says unbiased", "Bernoulli", "one-hot"], rows)
+    for name, (estimator, samples) in (GAUSSIAN | BINARY).items():
+        found = [verdict(estimator, samples, b, seconds) if name in BINARY else "-" for b in (True, False)]
+        found.append(gaussian_verdict(*GAUSSIAN[name], seconds) if name in GAUSSIAN else "-")
+        rows.append([name, "yes" if estimator.unbiased else "no", *found])
+    return table(["estimator", "says unbiased", "Bernoulli", "one-hot", "Gaussian"], rows)
 
 
 def train_toy(t: float, steps: int) -> list[list[str]]:
@@ -183,7 +215,7 @@ def train_toy(t: float, steps: int) -> list[list[str]]:
         logit = torch.zeros((), dtype=F64, requires_grad=True)
         optimizer = torch.optim.Adam([logit], lr=0.1)
         for step in range(steps):
-            q = D.Bernoulli(logits=logit.expand(16))
+            q = D.Bernoulli(logits=logit.expand(1024))
             value = rp.expect(toy(t), q, samples=samples, noise=Noise(0).at(step), estimator=estimator).mean()
             optimizer.zero_grad()
             value.backward()
@@ -201,6 +233,140 @@ class Surrogate(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         return self.a[1] * (torch.sigmoid(self.a[0].exp() * z) + self.a[2]) ** 2
+
+
+def cancer(seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Return scikit-learn's breast-cancer data, standardised and with a constant, and its labels, shuffled."""
+    from sklearn.datasets import load_breast_cancer
+
+    x, y = (torch.as_tensor(a, dtype=F64) for a in load_breast_cancer(return_X_y=True))
+    x = torch.cat([(x - x.mean(0)) / x.std(0), torch.ones(len(x), 1, dtype=F64)], 1)
+    order = Noise(seed).permutation(len(x))
+    return x[order], y[order]
+
+
+LOGISTIC: dict[str, tuple[E.Estimator, int]] = {
+    "Pathwise": (E.Pathwise(), 4),
+    "ControlVariate, quadratic": (E.ControlVariate(kind="quadratic"), 4),
+    "MeasureValued": (E.MeasureValued(), 1),
+    "LeaveOneOut": (E.LeaveOneOut(), 4),
+    "ScoreFunction": (E.ScoreFunction(), 4),
+}
+
+
+def logistic_table(steps: int, n: int = 200) -> str:
+    """Bayesian logistic regression: 31 weights, prior N(0, 1), q a diagonal normal; 400 rows to train on."""
+    x, y = cancer()
+
+    def parts(values: Tensor) -> tuple[D.Distribution, Tensor]:
+        q = D.Normal(values[0], values[1].exp())
+        return D.Independent(q, 1), torch.distributions.kl_divergence(q, D.Normal(0.0, 1.0)).sum(-1)
+
+    def log_likelihood(w: Tensor) -> Tensor:
+        margin = (w @ x[:400].T) * (2 * y[:400] - 1)
+        return nn.functional.logsigmoid(margin).sum(-1)
+
+    rows = []
+    for name, (estimator, samples) in LOGISTIC.items():
+        values = torch.stack([torch.zeros(31, dtype=F64), torch.full((31,), -1.0, dtype=F64)])
+        spread = []
+        for phase in ("start", "end"):
+            leaf = values.expand(n, 2, 31).clone().requires_grad_()
+            q, kl = parts(leaf.movedim(1, 0))
+            bound = rp.expect(log_likelihood, q, samples=samples, noise=Noise(1), estimator=estimator) - kl
+            bound.sum().backward()
+            spread.append(f"{leaf.grad[:, 0].var(0).sum().item():.3g}")
+            if phase == "start":
+                values.requires_grad_()
+                optimizer = torch.optim.Adam([values], lr=0.03)
+                for step in range(steps):
+                    q, kl = parts(values)
+                    noise = Noise(2).at(step)
+                    value = rp.expect(log_likelihood, q, samples=samples, noise=noise, estimator=estimator)
+                    optimizer.zero_grad()
+                    (kl - value).backward()
+                    optimizer.step()
+                values = values.detach()
+        q, kl = parts(values)
+        bounds = log_likelihood(q.sample((4_000,), noise=Noise(3))) - kl
+        chance = torch.sigmoid(q.sample((400,), noise=Noise(4)) @ x[400:].T).mean(0)
+        accuracy = ((chance > 0.5) == (y[400:] > 0.5)).double().mean().item()
+        error = bounds.std().item() / math.sqrt(4_000)
+        rows.append([name, str(samples), *spread, f"{bounds.mean():.2f} +- {error:.2f}", f"{accuracy:.3f}"])
+    head = ["estimator", "S", "variance at the start", "at its end", f"ELBO after {steps} steps, nats"]
+    return table([*head, "test accuracy"], rows)
+
+
+VAE = {
+    "Enumerate": (E.Enumerate(), 1),
+    "LeaveOneOut": (E.LeaveOneOut(), 4),
+    "ScoreFunction": (E.ScoreFunction(), 4),
+    "RaoBlackwell(4)": (E.RaoBlackwell(4), 1),
+    "WithoutReplacement": (E.WithoutReplacement(), 4),
+    "REBAR": (E.REBAR(), 4),
+    "RELAX": (E.RELAX(), 4),
+    "ControlVariate(LeaveOneOut)": (E.ControlVariate(E.LeaveOneOut()), 4),
+    "StraightThrough": (E.StraightThrough(), 4),
+    "GumbelSoftmax": (E.GumbelSoftmax(), 4),
+    "GumbelRao": (E.GumbelRao(), 4),
+    "ReinMax": (E.ReinMax(), 4),
+}
+
+
+def vae_table(n: int) -> str:
+    """Two latents of four categories on binarised digits: the encoder's gradient against the sum over 16 states."""
+    from sklearn.datasets import load_digits
+
+    x = (torch.as_tensor(load_digits().data[:32], dtype=F64) > 7).to(F64)
+    with rp.noise.seeded_torch(Noise(0)):
+        encoder = nn.Linear(64, 8, dtype=F64)
+        decoder = nn.Sequential(nn.Linear(8, 32, dtype=F64), nn.Tanh(), nn.Linear(32, 64, dtype=F64))
+    log_prior = 2 * math.log(1 / 4)
+
+    def gradient(estimator: E.Estimator, samples: int, noise: Noise) -> Tensor:
+        q = D.Independent(D.OneHotCategorical(logits=encoder(x).unflatten(-1, (2, 4))), 1)
+
+        def log_joint(z: Tensor) -> Tensor:
+            return D.Bernoulli(logits=decoder(z.flatten(-2))).log_prob(x).sum(-1) + log_prior
+
+        entropy = q.entropy()
+        value = rp.expect(log_joint, q, samples=samples, noise=noise, estimator=estimator) + entropy
+        return torch.autograd.grad(value.mean(), encoder.weight)[0]
+
+    # a decoder that has learned something: 300 exact steps on the bound
+    optimizer = torch.optim.Adam(decoder.parameters(), lr=0.02)
+    for _ in range(300):
+        q = D.Independent(D.OneHotCategorical(logits=encoder(x).unflatten(-1, (2, 4))), 1)
+        value = rp.expect(
+            lambda z: D.Bernoulli(logits=decoder(z.flatten(-2))).log_prob(x).sum(-1),
+            q,
+            estimator=E.Enumerate(),
+        )
+        optimizer.zero_grad()
+        (-value.mean()).backward(inputs=list(decoder.parameters()))
+        optimizer.step()
+    exact = gradient(E.Enumerate(), 1, Noise(0))
+    rows = []
+    for name, (estimator, samples) in VAE.items():
+        draws = torch.stack([gradient(estimator, samples, Noise(1).at(k)) for k in range(n)])
+        bias, error = along(draws, exact)
+        spread = (draws.var(0).sum().sqrt() / exact.norm()).item()
+        rows.append(
+            [name, "yes" if estimator.unbiased else "no", f"{bias:+.4f} +- {error:.4f}", f"{spread:.3f}"]
+        )
+    head = [
+        "estimator",
+        "says unbiased",
+        "bias along the exact gradient, relative",
+        "standard deviation, relative",
+    ]
+    return f"{n} gradients of 32 digits each, S = 4 or as said.\n\n" + table(head, rows)
+
+
+def along(draws: Tensor, exact: Tensor) -> tuple[float, float]:
+    """Return the mean of <draw - exact, exact> / |exact|^2 and its standard error."""
+    part = ((draws - exact) * exact).flatten(1).sum(1) / exact.square().sum()
+    return part.mean().item(), part.std().item() / math.sqrt(len(part))
 
 
 def relax_variance(t: float, steps: int = 500, n: int = 20_000) -> list[list[str]]:
@@ -267,13 +433,14 @@ def inference_signal(n: int = 4_000) -> str:
     text = table(["distance of q from p", "variance, total", "variance, stl"], rows)
     rows = []
     for K in (1, 4, 16, 64):
-        cells = [str(K)]
+        found = {}
         for gradient in ("total", "dreg"):
             m = torch.full((n,), 0.75, dtype=F64, requires_grad=True)
             q = D.Normal(m, torch.tensor(0.75, dtype=F64))
             rp.iwae(joint, q, samples=K, noise=Noise(0), gradient=gradient).bound.sum().backward()
-            cells.append(f"{(m.grad.mean().abs() / m.grad.std()).item():.3g}")
-        rows.append(cells)
+            found[gradient] = m.grad
+        mean = found["dreg"].mean().abs()  # both have this mean; here its error is the smaller one
+        rows.append([str(K), *(f"{(mean / g.std()).item():.3g}" for g in found.values())])
     return text + "\n" + table(["K", "signal-to-noise, total", "signal-to-noise, dreg"], rows)
 
 
@@ -307,15 +474,29 @@ class PeerLayer(nn.Module):
         return nn.functional.linear(x, weight), kl
 
 
-def interleaved(ways: dict[str, Callable[[int], object]], rounds: int) -> dict[str, float]:
-    """Return the median time of each way in milliseconds."""
+def interleaved(ways: dict[str, Callable[[int], object]], rounds: int) -> dict[str, tuple[float, float]]:
+    """Return the median and the least CPU time of each way in milliseconds; each round runs them in another order."""
     times: dict[str, list[float]] = {name: [] for name in ways}
     for k in range(rounds):
-        for name, way in ways.items():
-            start = time.perf_counter()
-            way(k)
-            times[name].append(1e3 * (time.perf_counter() - start))
-    return {name: statistics.median(t[rounds // 8 :]) for name, t in times.items()}
+        for name in list(ways) if k % 2 else reversed(ways):
+            start = time.thread_time()
+            ways[name](k)
+            times[name].append(1e3 * (time.thread_time() - start))
+    return {name: (statistics.median(t[rounds // 8 :]), min(t)) for name, t in times.items()}
+
+
+def time_table(what: str, times: dict[str, tuple[float, float]], base: str) -> str:
+    rows = [
+        [
+            way,
+            f"{median:.2f}",
+            f"{median / times[base][0]:.2f}",
+            f"{least:.2f}",
+            f"{least / times[base][1]:.2f}",
+        ]
+        for way, (median, least) in times.items()
+    ]
+    return table([what, "CPU ms, median", "ratio", "least", "ratio"], rows)
 
 
 def layer_times(peer: str | None, rounds: int) -> str:
@@ -343,8 +524,7 @@ def layer_times(peer: str | None, rounds: int) -> str:
     layers = {m: BayesLinear(784, 400, method=m) for m in ("weight", "local", "flipout")}
     name = "bayesian-torch LinearReparameterization" if peer else "peer's behaviour"
     times = interleaved({name: peer_step, **{m: step_of(layer) for m, layer in layers.items()}}, rounds)
-    rows = [[way, f"{t:.2f}", f"{t / times[name]:.2f}"] for way, t in times.items()]
-    return table(["784 -> 400, batch 128: forward, KL, backward", "ms", "ratio"], rows)
+    return time_table("784 -> 400, batch 128: forward, KL, backward", times, name)
 
 
 def overhead(rounds: int) -> str:
@@ -367,44 +547,67 @@ def overhead(rounds: int) -> str:
         baseline = (value.sum(0) - value) / 7
         (value + (value - baseline).detach() * (log_q - log_q.detach())).mean(0).sum().backward()
 
-    times = interleaved({"by hand, the same noise": by_hand, "rp.expect": ours}, rounds)
-    ratio = times["rp.expect"] / times["by hand, the same noise"]
-    return table(["way", "ms"], [[k, f"{v:.2f}"] for k, v in times.items()]) + f"\nRatio {ratio:.3f}.\n"
+    hand = "by hand, the same noise"
+    return time_table("leave-one-out", interleaved({hand: by_hand, "rp.expect": ours}, rounds), hand)
+
+
+RESULTS = Path(__file__).parent / "results" / "estimators.md"
+
+
+def toy_table(ts: tuple[float, ...], steps: int) -> str:
+    toys = [train_toy(t, steps) for t in ts]
+    return table(
+        ["estimator", *(f"t = {t:g}" for t in ts)], [[r[0][0], *(x[1] for x in r)] for r in zip(*toys)]
+    )
+
+
+def jobs(quick: bool, peer: str | None) -> dict[str, Callable[[], str]]:
+    """Return the sections of the report in their order, by title."""
+    ts = (0.45,) if quick else (0.45, 0.49, 0.499)
+    return {
+        "Gaussian: variances per draw at N(1, 1)": lambda: gaussian_table(50_000 if quick else 400_000),
+        "Gaussian: the check's choice in loc": lambda: choice_table(5 if quick else 20),
+        "The check's verdict on each estimator": lambda: verdict_table(3 if quick else 30),
+        "Bernoulli toy E(b - t)^2: p after 400 steps from .5, 1,024 estimates each (optimum 0)": lambda: (
+            toy_table(ts, 400)
+        ),
+        "Bernoulli toy, t = .45: variance at two draws after 500 steps on the variance": lambda: table(
+            ["estimator", "variance"], relax_variance(0.45)
+        ),
+        "Bayesian logistic regression, scikit-learn's breast-cancer data": lambda: logistic_table(
+            200 if quick else 600
+        ),
+        "Categorical VAE of two latents: against the exact gradient": lambda: vae_table(
+            100 if quick else 1_000
+        ),
+        "Bayesian layers: gradient variance against batch size": batch_slopes,
+        "Bounds: variance and signal of the inference network": inference_signal,
+        "KL estimates: what their gradients are": kl_table,
+        "Time: Bayesian layers": lambda: layer_times(peer, 24 if quick else 80),
+        "Time: leave-one-out against the loop by hand": lambda: overhead(40 if quick else 200),
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--peer")
+    parser.add_argument("--quick", action="store_true", help="smaller runs")
+    parser.add_argument("--peer", help="the folder of the peer")
+    parser.add_argument("--only", default="", help="sections whose title holds this text; the others stay")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    quick = arguments.quick
-    toys = [train_toy(t, 400 if t < 0.48 else 1_000) for t in ((0.45,) if quick else (0.45, 0.49, 0.499))]
-    trained = [[rows[0][0], *(row[1] for row in rows)] for rows in zip(*toys)]
-    names = ["t = .45 (400 steps)", "t = .49 (1000)", "t = .499 (1000)"][: len(toys)]
-    parts = {
-        "Gaussian: variances per draw at N(1, 1)": gaussian_table(50_000 if quick else 400_000),
-        "Gaussian: the check's choice in loc": choice_table(5 if quick else 20),
-        "The check's verdict on each estimator": verdict_table(3 if quick else 10),
-        "Bernoulli toy E(b - t)^2: p after training from .5 (optimum 0)": table(
-            ["estimator", *names], trained
-        ),
-        "Bernoulli toy, t = .45: variance at two draws after 500 steps on the variance": table(
-            ["estimator", "variance"], relax_variance(0.45)
-        ),
-        "Bayesian layers: gradient variance against batch size": batch_slopes(),
-        "Bounds: variance and signal of the inference network": inference_signal(),
-        "KL estimates: what their gradients are": kl_table(),
-        "Time: Bayesian layers": layer_times(arguments.peer, 24 if quick else 80),
-        "Time: leave-one-out against the loop by hand": overhead(40 if quick else 200),
-    }
     version = f"torch {torch.__version__}, one thread.\n"
-    text = "# Estimators\n\nWritten by `python benchmarks/estimators.py`; " + version
-    text += "".join(f"\n## {title}\n\n{body}" for title, body in parts.items())
-    Path(__file__).parent.joinpath("results", "estimators.md").write_text(text)
-    print(text)
+    head = "# Estimators\n\nWritten by `python benchmarks/estimators.py`; " + version
+    before = dict(part.split("\n\n", 1) for part in RESULTS.read_text().split("\n## ")[1:])
+    sections = jobs(arguments.quick, arguments.peer)
+    bodies = {title: before[title].rstrip("\n") + "\n" for title in sections if title in before}
+    for title, job in sections.items():
+        if arguments.only in title:
+            bodies[title] = job()
+            print(f"## {title}\n\n{bodies[title]}", flush=True)
+            text = "".join(f"\n## {t}\n\n{bodies[t]}" for t in sections if t in bodies)
+            RESULTS.write_text(head + text)
 
 
 if __name__ == "__main__":

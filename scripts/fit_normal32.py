@@ -3,8 +3,7 @@
     centre, p = min(u, 1 - u) >= EDGE:    z = y (C + P(x)/Q(x)), y = u - 1/2, x = p (1 - p) - r
     tail, L = -log p:                   |z| = U(L)/V(L)
 
-P and Q have positive slopes from x = 0 on, where the edge lies: with every term of one sign float32 loses little. Each
-quotient interpolates the exact function (mpmath, 60 digits) at Chebyshev nodes, in log r and in sqrt L. Prints the
+x = 0 lies at the edge, where P and Q are then exact up to one rounding and C has the smallest share of z. Each quotient interpolates the exact function (mpmath, 60 digits) at Chebyshev nodes, in log r and in sqrt L. Prints the
 tables, lowest power first, and the largest relative error of z.
 """
 

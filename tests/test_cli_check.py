@@ -43,7 +43,7 @@ def test_exit_codes_are_the_verdict(losses, capsys):
 
 
 def test_compare_ranks(losses, capsys):
-    assert main(["compare", f"{losses}:right", f"{losses}:halved", "--max-seconds", "10"]) == 0
+    assert main(["compare", f"{losses}:right", f"{losses}:halved", "--max-draws", "1500"]) == 0
     assert "unbiased" in capsys.readouterr().out
 
 
@@ -54,8 +54,7 @@ def test_a_trained_run_checks_its_own_gradient(tmp_path, capsys):
         == 0
     )
     capsys.readouterr()
-    code = main(["check", run, "--max-seconds", "5", "--tolerance", "0.1"])
-    assert code in (0, 3)
+    assert main(["check", run, "--max-draws", "400", "--max-seconds", "600", "--tolerance", "0.1"]) == 0
     assert "encoder" in capsys.readouterr().out
 
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from reparam.kernels import select
 from reparam.kernels.reference.laws import UNIFORM_BITS
-from reparam.kernels.reference.philox import NEST_DOMAIN, int64, multiply_high, path_key
+from reparam.kernels.reference.philox import NEST_DOMAIN, int64, multiply_high
 
 LAWS = ("uniform", "normal", "gumbel", "exponential", "logistic", "laplace", "cauchy", "rademacher")
 BIT_TYPES = (torch.int64, torch.int32, torch.uint32)
@@ -57,9 +57,7 @@ def path_digest(path: tuple[str | int, ...]) -> tuple[int, int, int, int]:
 @lru_cache(maxsize=4096)
 def integer_key(seed: int, path: tuple[str | int, ...]) -> int:
     """Return the 64-bit key of an integer seed and a path."""
-    key = path_key(seed, path_digest(path))
-    assert isinstance(key, int)
-    return key
+    return select.integer_key(seed, path_digest(path))
 
 
 @torch.compiler.assume_constant_result
@@ -116,8 +114,10 @@ class Noise:
     def at(self, step: int | Tensor) -> "Noise":
         """Return the noise of a step (0 <= step < 2^64, or an int64 tensor); steps nest: at(i).at(k)."""
         _check_integer("Noise.at", "step", step)
-        further = self._extend(AT)
-        return self._moved(further.seed, further.path, step, further.index)
+        if self.path[-1:] == (AT,):
+            further = self._extend(AT)
+            return self._moved(further.seed, further.path, step, further.index)
+        return self._moved(self.seed, (*self.path, AT), step, self.index)
 
     def split(self, n: int) -> tuple["Noise", ...]:
         """Return n independent children; a larger n keeps the first ones."""
@@ -136,7 +136,7 @@ class Noise:
                 "Noise.rows: this noise has rows already; got a second `rows`; label the rows once, "
                 "after the children and steps"
             )
-        index = torch.as_tensor(index)
+        index = index if isinstance(index, Tensor) else torch.as_tensor(index)
         if index.dtype != torch.int64 or index.ndim > 1:
             raise TypeError(
                 f"Noise.rows: index must be int64 of shape (B,) or (); got {index.dtype} of shape "
@@ -156,7 +156,11 @@ class Noise:
         return self._moved(self.seed, (*self.path, part), self.step, self.index)
 
     def _moved(self, seed: Any, path: tuple[str | int, ...], step: Any, index: Tensor | None) -> "Noise":
-        return Noise(seed, path, step, index)
+        if torch.compiler.is_compiling():
+            return Noise(seed, path, step, index)
+        moved = object.__new__(Noise)  # what is valid already is not checked again
+        moved.__dict__.update(seed=seed, path=path, step=step, index=index)
+        return moved
 
     def _path_key(self) -> int | Tensor:
         if torch.compiler.is_compiling():

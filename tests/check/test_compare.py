@@ -32,7 +32,7 @@ def ways(S: int = 512):
     return {"pathwise": pathwise, "score": score, "wrong": wrong}, loc, meant
 
 
-OPTIONS = {"noise": NOISE, "tolerance": 0.1, "false_alarm": 1e-3, "max_draws": 1500}
+OPTIONS = {"noise": NOISE, "tolerance": 0.1, "false_alarm": 1e-3, "max_draws": 1500, "max_seconds": 600.0}
 
 
 def test_compare_ranks_by_price_and_knows_the_variances():

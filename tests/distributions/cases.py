@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch.distributions.transforms import AffineTransform, ExpTransform
 
 from reparam import distributions as D
+from reparam.transforms.branches import Square
 
 INF = float("inf")
 
@@ -29,6 +31,12 @@ class Case:
         False  # the map is not differentiable everywhere (a fold): pathwise is tested, gradcheck is not
     )
     grain: float = 0.0  # draws are multiples of grain * 2^-53 at best: the width of a bounded support
+
+    costly: bool = False  # a draw costs microseconds: tests that repeat many of them take fewer
+    exact: bool = (
+        True  # pathwise(x) is the derivative of the draw, and not its mean over several preimages of x
+    )
+    rename: Callable[[dict], dict] = lambda velocity: velocity
 
     def make(self, params: dict[str, torch.Tensor], **options: Any) -> Any:
         family = self.family or getattr(D, self.name)
@@ -209,4 +217,92 @@ IMPLICIT = [
     ),
 ]
 
-CASES = EXPLICIT + TRUNCATED + IMPLICIT
+
+def mixture(l0, l1, loc, scale, concentration, rate, **options):
+    logits = torch.stack(torch.broadcast_tensors(*map(torch.as_tensor, (l0, l1))), -1)
+    # torch cannot check the logits of an empty batch
+    weights = D.Categorical(logits=logits, **(options if logits.numel() else {"validate_args": False}))
+    return D.Mixture(
+        weights, [D.Normal(loc, scale, **options), D.Gamma(concentration, rate, **options)], **options
+    )
+
+
+def mixture_names(velocity):
+    inner = {name.split(".")[1]: v for name, v in velocity.items() if "." in name}
+    return {"l0": velocity["logits"][..., 0], "l1": velocity["logits"][..., 1], **inner}
+
+
+def pushed(*maps):
+    return lambda loc, scale, **options: D.Pushforward(D.Normal(loc, scale, **options), list(maps), **options)
+
+
+SOLVED = [
+    Case(
+        "InverseGaussian",
+        {"loc": [1.0, 2.0, 0.5, 1.0], "concentration": [1.0, 0.5, 40.0, 1e4]},
+        {"loc": [1.0, 1.0, 1e10, 1e-10, 1.0], "concentration": [1e-4, 1e6, 1e9, 1e-12, 1e-6]},
+        costly=True,
+    ),
+    Case(
+        "Folded(Normal)",
+        {"loc": [0.0, 1.0, -3.0], "scale": [1.0, 2.0, 0.5]},
+        {"loc": [0.0, 1e6, -1e-20], "scale": [1e-30, 1e-3, 1e30]},
+        family=lambda loc, scale, **options: D.Folded(D.Normal(loc, scale, **options), **options),
+        kinks=True,
+        exact=False,
+        grain=1.0,
+        moments=(),
+    ),
+    Case(
+        "Folded(StudentT)",
+        {"df": [3.0, 1.0, 30.0], "loc": [0.5, 1.0, -3.0], "scale": [1.0, 2.0, 0.5]},
+        {"df": [0.1, 1e-2, 1e6], "loc": [0.0, 0.0, -3.0], "scale": [1.0, 1.0, 0.5]},
+        family=lambda df, loc, scale, **options: D.Folded(D.StudentT(df, loc, scale, **options), **options),
+        kinks=True,
+        exact=False,
+        grain=1.0,
+        moments=(),
+    ),
+    Case(
+        "Pushforward(square)",
+        {"loc": [0.0, 1.0, -3.0], "scale": [1.0, 2.0, 0.5]},
+        {"loc": [0.0, 1e3, -1e-6], "scale": [1e-6, 1e-3, 1e6]},
+        family=pushed(Square()),
+        kinks=True,
+        exact=False,
+        grain=1.0,
+        moments=(),
+    ),
+    Case(
+        "Pushforward(exp of falling)",
+        {"loc": [0.0, 1.0, -0.5], "scale": [1.0, 0.3, 0.5]},
+        {"loc": [0.0, 20.0, -20.0], "scale": [1e-6, 1e-3, 3.0]},
+        family=pushed(AffineTransform(1.0, -0.5), ExpTransform()),
+        moments=(),
+    ),
+    Case(
+        "Mixture(Normal, Gamma)",
+        {
+            "l0": [0.0, 1.0, -2.0],
+            "l1": [0.0, 0.5, 0.0],
+            "loc": [0.0, 1.0, -3.0],
+            "scale": [1.0, 0.5, 0.1],
+            "concentration": [2.0, 30.0, 0.7],
+            "rate": [1.0, 3.0, 0.2],
+        },
+        {
+            "l0": [0.0, 40.0, -40.0],
+            "l1": [0.0, 0.0, 0.0],
+            "loc": [0.0, 1e6, -3.0],
+            "scale": [1e-6, 1.0, 1e6],
+            "concentration": [1e-2, 30.0, 1e5],
+            "rate": [1.0, 1e-6, 1e6],
+        },
+        family=mixture,
+        rename=mixture_names,
+        costly=True,
+        moments=("mean", "variance"),
+    ),
+]
+
+CASES = EXPLICIT + TRUNCATED + IMPLICIT + SOLVED

@@ -163,4 +163,27 @@ IMPLICIT = [
     ),
 ]
 
-CASES = GAUSSIAN + IMPLICIT
+LOGITS = f64([[0.3, -1.0], [0.0, 0.5]])
+CENTRES = f64([[[0.0, 1.0, -2.0], [1.5, 0.0, 1.0]], [[3.0, 0.5, 0.0], [2.0, -1.0, 1.0]]])
+SPREADS = f64([[[1.0, 0.3, 0.8], [0.5, 2.0, 0.7]], [[0.4, 1.0, 1.0], [1.5, 0.6, 0.9]]])
+MIXTURES = [
+    VectorCase(
+        "Mixture(Independent)",
+        {"logits": LOGITS, "loc": CENTRES, "scale": SPREADS},
+        lambda logits, loc, scale, **options: D.MixtureSameFamily(
+            D.Categorical(logits=logits, **options),
+            D.Independent(D.Normal(loc, scale, **options), 1),
+            **options,
+        ),
+    ),
+    VectorCase(
+        "Mixture(MVN)",
+        {"logits": LOGITS, "loc": CENTRES, "scale_tril": torch.stack((TRIL, TRIL.flip(0)))},
+        lambda logits, loc, scale_tril, **options: D.MixtureSameFamily(
+            D.Categorical(logits=logits, **options), MVN(loc, scale_tril=scale_tril, **options), **options
+        ),
+        free={"scale_tril": torch.tril},
+    ),
+]
+
+CASES = GAUSSIAN + IMPLICIT + MIXTURES

@@ -73,6 +73,8 @@ def test_latent_of_another_family():
     assert (kl > 0).all()
     with pytest.raises(ValueError, match="parameters must be of Normal"):
         Latent(4, 3, D.Normal, D.Normal(0.0, 1.0), parameters=("rate",))
+    with pytest.raises(ValueError, match="must have a KL formula"):
+        Latent(4, 3, D.Normal, D.StudentT(3.0))
 
 
 @pytest.mark.parametrize(

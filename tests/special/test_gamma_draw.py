@@ -6,7 +6,7 @@ import torch
 from torch.func import grad, jacfwd, jacrev, vmap
 
 from reparam.kernels import cpu, reference
-from reparam.special import gamma_draw
+from reparam.special import draw
 
 F64 = torch.float64
 FAMILIES = ("gamma", "inverse_gamma", "exp_gamma")
@@ -91,7 +91,7 @@ def test_first_and_second_derivatives(family):
     args = arguments(requires_grad=True)
 
     def function(*a):
-        return gamma_draw(family, *a)
+        return draw(family, *a)
 
     assert torch.autograd.gradcheck(function, args, check_forward_ad=True, fast_mode=True)
     assert torch.autograd.gradgradcheck(function, args, check_fwd_over_rev=True, fast_mode=True)
@@ -104,8 +104,8 @@ def test_first_and_second_derivatives(family):
 def test_the_saved_derivative_is_the_composed_one(family):
     eps, alpha, rate = arguments()
     leaves = [alpha.requires_grad_(), rate.requires_grad_()]
-    fast = torch.autograd.grad(gamma_draw(family, eps, *leaves).sum(), leaves)
-    composed = torch.autograd.grad(gamma_draw(family, eps, *leaves).sum(), leaves, create_graph=True)
+    fast = torch.autograd.grad(draw(family, eps, *leaves).sum(), leaves)
+    composed = torch.autograd.grad(draw(family, eps, *leaves).sum(), leaves, create_graph=True)
     for a, b in zip(fast, composed):
         assert torch.allclose(a, b, rtol=1e-12, atol=0.0)
 
@@ -115,7 +115,7 @@ def test_every_order_of_modes_gives_one_hessian(family):
     args = arguments()
 
     def loss(*a):
-        return (gamma_draw(family, *a) ** 3).sum()
+        return (draw(family, *a) ** 3).sum()
 
     for n in range(3):
         ways = [f(g(loss, argnums=n), argnums=n)(*args) for f in (jacfwd, jacrev) for g in (jacfwd, jacrev)]
@@ -126,18 +126,18 @@ def test_every_order_of_modes_gives_one_hessian(family):
 
 def test_vmap_of_grad_and_third_derivatives():
     args = arguments()
-    rows = vmap(grad(lambda *a: gamma_draw("gamma", *a) ** 2, argnums=1), randomness="error")(*args)
-    assert torch.allclose(rows, grad(lambda *a: (gamma_draw("gamma", *a) ** 2).sum(), argnums=1)(*args))
+    rows = vmap(grad(lambda *a: draw("gamma", *a) ** 2, argnums=1), randomness="error")(*args)
+    assert torch.allclose(rows, grad(lambda *a: (draw("gamma", *a) ** 2).sum(), argnums=1)(*args))
     eps, alpha, rate = (a[0] for a in args)
     with pytest.raises(RuntimeError, match="differentiate twice"):
-        grad(grad(grad(lambda a: gamma_draw("gamma", eps, a, rate))))(alpha)
+        grad(grad(grad(lambda a: draw("gamma", eps, a, rate))))(alpha)
 
 
 def test_compiled_forward_gradient_and_second_order():
     args = arguments()
 
     def loss(*a):
-        return (gamma_draw("gamma", *a) ** 3).sum()
+        return (draw("gamma", *a) ** 3).sum()
 
     def first(*a):
         return grad(loss, argnums=1)(*a)

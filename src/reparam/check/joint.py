@@ -28,9 +28,11 @@ FLAT = (
     3  # steps after which a median of Y that has not halved says that noise or a bias makes it, not the step
 )
 ENOUGH = 0.05  # largest mean of Y over the pilot draws
-MIXED = 0.01, 1.0  # a step at which most Y are below the first and one is above the second sees jumps
 SHORTER = (0.618, 1 / 613)  # of the step: where the slopes must be the same, for a long step may alias
-REACH = 8.0  # range of Y that the bound allows for in advance: a rare kink may have it
+REACH = 8.0  # range of Y that the bound allows for in advance: a kink may have it
+QUIET = (
+    0.01  # where most Y are below this and one is above REACH there are jumps: they grow as the step shrinks
+)
 ABANDON = 64  # draws after which a mean of Y above 1 ends it
 
 
@@ -91,7 +93,7 @@ class Joint:
                 return False
             if not Y.mean() >= best and np.isfinite(Y).all():
                 best, self.h = float(Y.mean()), h
-            if self.objective.rounding(h) ** 2 > ENOUGH or (np.median(Y) < MIXED[0] and Y.max() > MIXED[1]):
+            if self.objective.rounding(h) ** 2 > ENOUGH or (medians[-1] < QUIET and Y.max() > REACH):
                 return False
             if Y.mean() < ENOUGH:
                 spare = [np.maximum(0.0, roots(s * h) - 2 * self.objective.rounding(s * h)) for s in SHORTER]

@@ -17,10 +17,13 @@ from reparam.distributions.convert import (
 )
 from reparam.distributions.counts import Binomial, Geometric, NegativeBinomial, Poisson
 from reparam.distributions.dirichlet import Dirichlet
-from reparam.distributions.discretized import DiscretizedLogistic
+from reparam.distributions.discretized import DiscretizedLogistic, DiscretizedLogisticMixture
 from reparam.distributions.gamma import Chi2, ExpGamma, Gamma, InverseGamma
+from reparam.distributions.heterogeneous import Mixture
 from reparam.distributions.interval import ContinuousBernoulli, Kumaraswamy, Uniform
+from reparam.distributions.inverse_gaussian import InverseGaussian
 from reparam.distributions.location_scale import Cauchy, Gumbel, Laplace, Logistic
+from reparam.distributions.mixture import MixtureSameFamily
 from reparam.distributions.multivariate_normal import MATRICES as _MATRICES
 from reparam.distributions.multivariate_normal import (
     LogisticNormal,
@@ -30,6 +33,7 @@ from reparam.distributions.multivariate_normal import (
 from reparam.distributions.normal import LogNormal, Normal
 from reparam.distributions.pareto import GeneralizedPareto, Pareto
 from reparam.distributions.positive import Exponential, HalfCauchy, HalfNormal, Weibull
+from reparam.distributions.pushforward import Folded, Pushforward
 from reparam.distributions.relaxed import RelaxedBernoulli, RelaxedOneHotCategorical
 from reparam.distributions.spherical import PowerSpherical, VonMisesFisher
 from reparam.distributions.student import StudentT
@@ -65,6 +69,10 @@ for _ours in (
     register_family(getattr(_torch.distributions, _ours.__name__), _ours)
 for _vector in (Dirichlet, LogisticNormal, LowRankMultivariateNormal):
     register_family(getattr(_torch.distributions, _vector.__name__), _vector)
+register(
+    _torch.distributions.MixtureSameFamily,
+    lambda q: MixtureSameFamily(q.mixture_distribution, q.component_distribution, q._validate_args),
+)
 register_with_one_of(_torch.distributions.MultivariateNormal, MultivariateNormal, _MATRICES)
 register_with_one_of(_torch.distributions.Wishart, Wishart, _MATRICES)
 register(
@@ -109,10 +117,12 @@ __all__ = [
     "ContinuousBernoulli",
     "Dirichlet",
     "DiscretizedLogistic",
+    "DiscretizedLogisticMixture",
     "Distribution",
     "ExpGamma",
     "Exponential",
     "FisherSnedecor",
+    "Folded",
     "Gamma",
     "GeneralizedPareto",
     "Geometric",
@@ -121,6 +131,7 @@ __all__ = [
     "HalfNormal",
     "Independent",
     "InverseGamma",
+    "InverseGaussian",
     "Kumaraswamy",
     "LKJCholesky",
     "Laplace",
@@ -128,6 +139,8 @@ __all__ = [
     "Logistic",
     "LogisticNormal",
     "LowRankMultivariateNormal",
+    "Mixture",
+    "MixtureSameFamily",
     "MultivariateNormal",
     "NegativeBinomial",
     "Normal",
@@ -135,6 +148,7 @@ __all__ = [
     "Pareto",
     "Poisson",
     "PowerSpherical",
+    "Pushforward",
     "RelaxedBernoulli",
     "RelaxedOneHotCategorical",
     "StudentT",

@@ -74,3 +74,12 @@ class Distribution(torch.distributions.Distribution):
                 f"write ({sample_shape},)"
             )
         return given(noise, type(self).__name__).draw(self.noise_spec(sample_shape))
+
+
+def result_dtype(a: Tensor, b: Tensor) -> torch.dtype:
+    """Return torch.result_type of two tensors of which the first is floating; this one can be traced by a compiler."""
+    if a.dtype == b.dtype or not b.is_floating_point():
+        return a.dtype
+    if (a.ndim == 0) != (b.ndim == 0):
+        return b.dtype if a.ndim == 0 else a.dtype
+    return torch.promote_types(a.dtype, b.dtype)

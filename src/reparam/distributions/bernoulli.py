@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch.nn.functional import softplus
 
 from reparam.distributions.base import Distribution
 
@@ -40,12 +41,17 @@ class Bernoulli(Distribution, torch.distributions.Bernoulli):
         return (logits + eps > 0).to(eps.dtype)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Return log P(b = value) in nats; exact at probs 0 and 1."""
-        probs = self.parameters().get("probs")
-        if probs is None:
-            return super().log_prob(value)
+        """Return log P(b = value) in nats; exact at probs 0 and 1.
+
+        With logits l: (b - 1[l > 0]) l - log(1 + e^-|l|), whose costly part has no sample axis.
+        """
         if self._validate_args:
             self._validate_sample(value)
+        probs = self.parameters().get("probs")
+        if probs is None:
+            l = self.logits
+            up = l > 0
+            return (value - up.to(l.dtype)) * l - torch.where(up, softplus(-l), softplus(l))
         # the branch that does not count is given a harmless argument, so that its gradient is 0 and not nan
         one = torch.where(value != 0, probs, 1.0)
         zero = torch.where(value != 1, probs, 0.0)

@@ -42,7 +42,7 @@ class Beta(Implicit, torch.distributions.Beta):
 
     def push(self, eps: Tensor) -> Tensor:
         """Return sigmoid(xi), I(a, b) at it = Phi(eps)."""
-        return torch.sigmoid(special.quantile(special.BETA, eps, self.concentration1, self.concentration0))
+        return special.draw("beta", eps, self.concentration1, self.concentration0)
 
     def log_density(self, x: Tensor) -> Tensor:
         """Return log f(xi; a, b) - log x - log(1 - x); limits at 0 and 1, -inf outside."""
@@ -95,8 +95,7 @@ class FisherSnedecor(Implicit, torch.distributions.FisherSnedecor):
 
     def push(self, eps: Tensor) -> Tensor:
         """Return (df2 / df1) e^xi."""
-        xi = special.quantile(special.BETA, eps, self.df1 / 2, self.df2 / 2)
-        return torch.exp(xi + torch.log(self.df2) - torch.log(self.df1))
+        return special.draw("ratio", eps, self.df1 / 2, self.df2 / 2)
 
     def log_density(self, x: Tensor) -> Tensor:
         """Return log f(xi; df1 / 2, df2 / 2) - log x; limits at 0, -inf below."""

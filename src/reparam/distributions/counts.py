@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus
 
 from reparam import special
-from reparam.distributions.base import Distribution
+from reparam.distributions.base import Distribution, result_dtype
 from reparam.kernels.scalar import scalar
 from reparam.special.densities import beta_log_density, gamma_log_density
 
@@ -28,14 +28,14 @@ class _Count(Distribution):
         if self._validate_args:
             self._validate_sample(value)
         like = next(iter(self.parameters().values()))
-        return self._log_mass(value.double()).to(torch.result_type(like, value))
+        return self._log_mass(value.double()).to(result_dtype(like, value))
 
     def cdf(self, value: Tensor) -> Tensor:
         """Return F(x) = P(k <= x), differentiable in the parameters; computed in float64 and rounded once."""
         like = next(iter(self.parameters().values()))
         k = torch.floor(value.double())
         inside = torch.exp(self._log_cdf(k.clamp(min=0)))
-        return torch.where(k >= 0, inside, 0.0).to(torch.result_type(like, value))
+        return torch.where(k >= 0, inside, 0.0).to(result_dtype(like, value))
 
     def _log_mass(self, k: Tensor) -> Tensor:
         raise TypeError(f"{type(self).__name__}.log_prob: this family has no probabilities")

@@ -5,13 +5,13 @@ A family states g (`push`), its inverse eps = h(z) (`pull`) and log h'(z) (`log_
     log q(z) = log rho(h(z)) + log h'(z),   F(z) = F_rho(h(z)),   S(z) = S_rho(h(z)),   F^{-1}(u) = g(Q_rho(u))
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from reparam.distributions.base import Distribution
+from reparam.distributions.base import Distribution, result_dtype
 from reparam.distributions.laws import Law
 from reparam.noise import NoiseSpec
 
@@ -25,8 +25,11 @@ class Univariate(Distribution):
     is float32, all arithmetic is float32, and results are rounded once.
     """
 
+    families: ClassVar[dict[str, Any]] = {}  # every one-dimensional family by its qualified name
+
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
+        Univariate.families[f"{cls.__module__}.{cls.__qualname__}"] = cls
         if "push" in cls.__dict__:
             cls.push = _rounded_once(cls.__dict__["push"])  # type: ignore[method-assign]
 
@@ -70,7 +73,7 @@ class Univariate(Distribution):
         like = next(iter(self.parameters().values()))
         if like.dtype in HALVES:
             wide = self._as(torch.float32)
-            return wide.log_density(value.float()).to(torch.result_type(like, value))
+            return wide.log_density(value.float()).to(result_dtype(like, value))
         return self.log_density(value)
 
     def log_density(self, x: Tensor) -> Tensor:
@@ -109,7 +112,45 @@ class Univariate(Distribution):
 
         slopes = {name: slope(name, value) for name, value in wide.parameters().items()}
         kinds = self.parameters()
-        return {name: slope.to(torch.result_type(kinds[name], x)) for name, slope in slopes.items()}
+        return {name: slope.to(result_dtype(kinds[name], x)) for name, slope in slopes.items()}
+
+    def masses(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return F(x) and S(x) for any x: constant beyond the support and at infinity."""
+        lower = getattr(self.support, "lower_bound", -torch.inf)
+        upper = getattr(self.support, "upper_bound", torch.inf)
+        below, above = x <= lower, x >= upper
+        inner = torch.where(below | above, interior(lower, upper, x), x)
+        cdf, survival = self.cdf_formula(inner), self.survival_formula(inner)
+        one = torch.ones_like(cdf)
+        cdf = torch.where(below, 0.0, torch.where(above, one, cdf))
+        return cdf, torch.where(below, one, torch.where(above, 0.0, survival))
+
+    def at_score(self, eps: Tensor) -> Tensor:
+        """Return the quantile at Phi(eps), eps the normal score, in the dtype of eps."""
+        p, lower = torch.special.ndtr(-eps.abs()), eps < 0
+        return torch.where(lower, self.icdf_formula(p), self.isf_formula(p))
+
+    def log_density_anywhere(self, x: Tensor) -> Tensor:
+        """Return log q(x) for any x: -inf beyond the support and at infinity."""
+        lower = getattr(self.support, "lower_bound", -torch.inf)
+        upper = getattr(self.support, "upper_bound", torch.inf)
+        outside = (x < lower) | (x > upper) | torch.isinf(x)
+        value = self.log_density(torch.where(outside, interior(lower, upper, x), x))
+        return torch.where(outside, -torch.inf, value)
+
+    def outline(self) -> tuple[Any, ...]:
+        """Return the structure of this law as nested tuples of strings; with `leaves` it gives the law again."""
+        return f"{type(self).__module__}.{type(self).__qualname__}", *self.parameters()
+
+    def leaves(self) -> list[Tensor]:
+        """Return the parameters in the order of the outline, each of the batch shape."""
+        return list(self.parameters().values())
+
+    @classmethod
+    def from_outline(cls, outline: tuple[Any, ...], leaves: Iterator[Tensor]) -> Any:
+        """Return the law of an outline with the next leaves as its parameters, without validation."""
+        family: Callable[..., Any] = cls
+        return family(**{name: next(leaves) for name in outline[1:]}, validate_args=False)
 
     def _in_double(
         self, method: Callable[[Any, Tensor], Tensor], value: Tensor, *, sample: bool = False
@@ -119,7 +160,7 @@ class Univariate(Distribution):
         like = next(iter(self.parameters().values()))
         value = torch.as_tensor(value, device=like.device)
         result = method(self._as(torch.float64), value.double())
-        return result.to(torch.result_type(like, value) if value.is_floating_point() else like.dtype)
+        return result.to(result_dtype(like, value))
 
     def _as(self, dtype: torch.dtype) -> Any:
         if all(value.dtype == dtype for value in self.parameters().values()):
@@ -186,3 +227,12 @@ def _rounded_once(push: Callable[..., Tensor]) -> Callable[..., Tensor]:
     wide_push.__doc__ = push.__doc__
     wide_push.__name__ = push.__name__
     return wide_push
+
+
+def interior(lower: Any, upper: Any, x: Tensor) -> Tensor:
+    """Return a point between two bounds, of which any may be infinite."""
+    low, high = (torch.as_tensor(end, dtype=x.dtype, device=x.device).detach() for end in (lower, upper))
+    closed_below, closed_above = torch.isfinite(low), torch.isfinite(high)
+    start, end = torch.where(closed_below, low, 0.0), torch.where(closed_above, high, 0.0)
+    one_sided = torch.where(closed_below, start + 1, torch.where(closed_above, end - 1, 0.0))
+    return torch.where(closed_below & closed_above, start / 2 + end / 2, one_sided)

@@ -15,9 +15,9 @@ from reparam.distributions.implicit import Implicit, tail_probabilities
 
 
 class GammaLike(Implicit):
-    """A map z = T(l) of l = y - log rate, y the logarithm of a standard gamma variable: `draw`, `to_log`, `log_slope`."""
+    """A map z = T(l), l = y - log rate, y the logarithm of a standard gamma variable: `draw`, `to_log`, `log_slope`."""
 
-    draw: ClassVar[str] = "gamma"  # the map, by its name in `special.gamma_draw`
+    draw: ClassVar[str] = "gamma"  # the map, by its name in `special.draw`
     sign: ClassVar[int] = 1  # -1 where z decreases with y
 
     def shape_and_rate(self) -> tuple[Tensor, Tensor]:
@@ -38,7 +38,7 @@ class GammaLike(Implicit):
 
     def push(self, eps: Tensor) -> Tensor:
         """Return T(y - log rate), F_y(y; alpha) = Phi(eps)."""
-        return special.gamma_draw(self.draw, eps, *self.shape_and_rate())
+        return special.draw(self.draw, eps, *self.shape_and_rate())
 
     def log_density(self, x: Tensor) -> Tensor:
         """Return log q(x) = log f_y(y; alpha) + log |dy/dx|; limits at the edge of the support, -inf outside."""

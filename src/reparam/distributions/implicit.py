@@ -9,6 +9,7 @@ mode. The coordinate is log z or logit z, so that small shapes do not underflow 
 import torch
 from torch import Tensor
 
+from reparam.distributions.base import result_dtype
 from reparam.distributions.explicit import Univariate
 
 
@@ -30,13 +31,15 @@ class Implicit(Univariate):
         """Return the quantile at 1 - q."""
         return self.push(-torch.special.ndtri(q))
 
+    def at_score(self, eps: Tensor) -> Tensor:
+        """Return the quantile at Phi(eps): `push` itself."""
+        return self.push(eps)
+
     def pathwise(self, x: Tensor) -> dict[str, Tensor]:
         """Return dz/dphi at fixed noise, where z = x; computed in float64 and rounded once."""
         wide = self._as(torch.float64)
         slopes = wide.velocity(x.double())
-        return {
-            name: slope.to(torch.result_type(self.parameters()[name], x)) for name, slope in slopes.items()
-        }
+        return {name: slope.to(result_dtype(self.parameters()[name], x)) for name, slope in slopes.items()}
 
     def velocity(self, x: Tensor) -> dict[str, Tensor]:
         """Return the pathwise derivatives in the dtype of x."""

@@ -10,6 +10,8 @@ from torch.distributions.utils import broadcast_all
 
 from reparam.distributions import laws
 from reparam.distributions.explicit import Explicit
+from reparam.noise import Noise, given
+from reparam.transforms.affine import location_scale_draw
 
 
 class LocationScale(Explicit):
@@ -17,6 +19,23 @@ class LocationScale(Explicit):
 
     loc: Tensor
     scale: Tensor
+
+    def rsample(
+        self, sample_shape: torch.Size | tuple[int, ...] = (), *, noise: Noise | None = None
+    ) -> Tensor:
+        """Draw loc + scale eps; the noise is drawn in the same pass where a kernel serves."""
+        if isinstance(sample_shape, int):
+            return super().rsample(sample_shape, noise=noise)  # which raises
+        noise, shape = given(noise, type(self).__name__), self._extended_shape(torch.Size(sample_shape))
+        z = location_scale_draw(self.base_law, noise, shape, self.loc, self.scale)
+        return super().rsample(sample_shape, noise=noise) if z is None else z
+
+    def sample(
+        self, sample_shape: torch.Size | tuple[int, ...] = (), *, noise: Noise | None = None
+    ) -> Tensor:
+        """Draw the same numbers without a graph."""
+        with torch.no_grad():
+            return self.rsample(sample_shape, noise=noise)
 
     def push(self, eps: Tensor) -> Tensor:
         """Return loc + scale eps."""

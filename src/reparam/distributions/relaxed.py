@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from reparam.distributions.base import Distribution
+from reparam.transforms.relaxation import relaxed_one_hot
 
 
 def _given(inner: Any) -> dict[str, Tensor]:
@@ -118,7 +119,7 @@ class RelaxedOneHotCategorical(Distribution, torch.distributions.RelaxedOneHotCa
 
     def push(self, eps: Tensor) -> Tensor:
         """Return softmax((log probs + eps) / t)."""
-        return torch.softmax((self._log_probs() + eps) / _temperature(self, eps), -1)
+        return relaxed_one_hot(self._log_probs(), eps, _temperature(self, eps))
 
     def pathwise(self, x: Tensor) -> dict[str, Tensor]:
         """Return the Jacobians dz_i/dlogits_j = x_i (1[i = j] - x_j) / t, (*x.shape, K), and dz/dt, (*x.shape).

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.distributions import constraints
 
 from reparam import special
+from reparam.distributions.base import result_dtype
 from reparam.distributions.multivariate import Multivariate
 from reparam.noise import NoiseSpec
 from reparam.special.spherical import log_sphere_area, log_sphere_integral, one_minus_ratio
@@ -154,9 +155,7 @@ class VonMisesFisher(_Spherical):
         if self._validate_args:
             self._validate_sample(value)
         apart = ((value.double() - self._mu()) ** 2).sum(-1)
-        return (-self.concentration.double() / 2 * apart - self._log_norm()).to(
-            torch.result_type(self.loc, value)
-        )
+        return (-self.concentration.double() / 2 * apart - self._log_norm()).to(result_dtype(self.loc, value))
 
     def _log_norm(self) -> Tensor:
         d, kappa = self._constants()
@@ -218,7 +217,7 @@ class PowerSpherical(_Spherical):
             self._validate_sample(value)
         together = torch.log(((value.double() + self._mu()) ** 2).sum(-1) / 4)
         log_prob = self.concentration.double() * together - self._log_norm()
-        return log_prob.to(torch.result_type(self.loc, value))
+        return log_prob.to(result_dtype(self.loc, value))
 
     def _log_norm(self) -> Tensor:
         """log of int ((1 + mu.x)/2)^kappa dx = 2^(d-2) B(a, b) |S^(d-2)|."""

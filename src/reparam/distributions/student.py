@@ -29,7 +29,7 @@ class StudentT(Implicit, torch.distributions.StudentT):
 
     def push(self, eps: Tensor) -> Tensor:
         """Return loc + scale t."""
-        return self.loc + self.scale * special.quantile(special.STUDENT, eps, self.df)
+        return special.draw("student", eps, self.df, self.scale, self.loc)
 
     def log_density(self, x: Tensor) -> Tensor:
         """Return log f_t((x - loc) / scale; df) - log scale."""

@@ -1,6 +1,6 @@
 """Any one-dimensional family between two bounds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import torch
@@ -37,17 +37,34 @@ class Wrapped(Univariate):
     def rebuilt(self, change: Callable[[str, Tensor], Tensor]) -> "Wrapped":
         """Return the family at the parameters change(name, value), without validation."""
         base = self.base.rebuilt(lambda name, value: change(self._name(name), value))
-        own = {name: change(name, getattr(self, name)) for name in self.own}
+        return self.around(base, {name: change(name, getattr(self, name)) for name in self.own})
+
+    def around(self, base: Univariate, own: dict[str, Tensor]) -> "Wrapped":
+        """Return the same wrapper of another base, without validation."""
         family: Callable[..., Wrapped] = type(self)
         return family(base, **own, validate_args=False)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> "Wrapped":
         """Return the distribution with a larger batch shape."""
         own = {name: getattr(self, name).expand(batch_shape) for name in self.own}
-        family: Callable[..., Wrapped] = type(self)
-        new = family(self.base.expand(batch_shape), **own, validate_args=False)
+        new = self.around(self.base.expand(batch_shape), own)
         new._validate_args = self._validate_args
         return new
+
+    def outline(self) -> tuple[Any, ...]:
+        """Return the family and the outline of its base."""
+        return f"{type(self).__module__}.{type(self).__qualname__}", self.base.outline()
+
+    def leaves(self) -> list[Tensor]:
+        """Return the leaves of the base, then the wrapper's own parameters."""
+        return [*self.base.leaves(), *(getattr(self, name) for name in self.own)]
+
+    @classmethod
+    def from_outline(cls, outline: tuple[Any, ...], leaves: Iterator[Tensor]) -> Any:
+        """Return the law of an outline with the next leaves as its parameters, without validation."""
+        family: Callable[..., Any] = cls
+        base = Univariate.families[outline[1][0]].from_outline(outline[1], leaves)
+        return family(base, **{name: next(leaves) for name in cls.own}, validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return log q(x) in nats, computed in float64; -inf outside the support."""
@@ -157,15 +174,7 @@ class Truncated(Wrapped):
 
     def _probabilities(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return F(x) and S(x) of the base, constant beyond its support and at infinity."""
-        x = torch.minimum(torch.maximum(x, self.low), self.high)
-        lower = getattr(self.base.support, "lower_bound", -torch.inf)
-        upper = getattr(self.base.support, "upper_bound", torch.inf)
-        below, above = x <= lower, x >= upper
-        safe = torch.where(below | above, self._median(), x)
-        cdf, survival = self.base.cdf_formula(safe), self.base.survival_formula(safe)
-        one = torch.ones_like(cdf)
-        cdf = torch.where(below, 0.0, torch.where(above, one, cdf))
-        return cdf, torch.where(below, one, torch.where(above, 0.0, survival))
+        return self.base.masses(torch.minimum(torch.maximum(x, self.low), self.high))
 
     def _between(self, first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> Tensor:
         """Return the probability between two points, by subtraction in the nearer tail."""

@@ -6,11 +6,10 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 from torch.distributions.utils import broadcast_all
-from torch.nn.functional import logsigmoid
 
 from reparam.distributions.explicit import Univariate
-from reparam.special import ndtri_exp
-from reparam.transforms.gaussian_tail import log_add, log_cdf, log_density, log_mass
+from reparam.transforms.gaussian_tail import log_density, log_mass
+from reparam.transforms.truncated_normal import truncated_normal_quantile
 
 
 class TruncatedNormal(Univariate):
@@ -19,8 +18,8 @@ class TruncatedNormal(Univariate):
         z = loc + scale Phi^{-1}((1 - u) Phi(a) + u Phi(b)),  u = sigmoid(eps), eps ~ Logistic(0, 1)
         a = (low - loc) / scale,  b = (high - loc) / scale
 
-    Computed in float64 in log Phi of the nearer tail, and rounded once: bounds at 35 and 37 scales are as good as
-    bounds at -1 and 1. Either bound may be infinite.
+    Computed in double in the nearer tail, relative to the nearer bound, and rounded once: bounds at 35 and 37 scales
+    are as good as bounds at -1 and 1. Either bound may be infinite.
 
     Args:
         loc: mean of the normal law before truncation, real.
@@ -71,17 +70,8 @@ class TruncatedNormal(Univariate):
         return constraints.interval(self.low, self.high)
 
     def push(self, eps: Tensor) -> Tensor:
-        """Return the quantile of the truncated law at u = sigmoid(eps), computed in float64."""
-        wide = self._as(torch.float64)
-        a, b = wide._bounds()
-        log_u, log_v = logsigmoid(eps.double()), logsigmoid(-eps.double())
-        below = log_add(log_cdf(a) + log_v, log_cdf(b) + log_u)
-        above = log_add(log_cdf(-a) + log_v, log_cdf(-b) + log_u)
-        lower = below < above
-        tail = ndtri_exp(torch.where(lower, below, above))
-        z = wide.loc + wide.scale * torch.where(lower, tail, -tail)
-        z = torch.where(z < wide.low, wide.low, torch.where(z > wide.high, wide.high, z))
-        return z.to(self.loc.dtype)
+        """Return the quantile of the truncated law at u = sigmoid(eps)."""
+        return truncated_normal_quantile(eps, self.loc, self.scale, self.low, self.high)
 
     def pathwise(self, x: Tensor) -> dict[str, Tensor]:
         """Return the derivatives in loc, scale, low and high at fixed u, where z = x."""

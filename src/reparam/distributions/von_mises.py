@@ -7,6 +7,7 @@ from torch import Tensor
 
 from reparam import special
 from reparam.distributions.implicit import Implicit
+from reparam.transforms.vonmises import vonmises_draw_quantile
 
 
 class VonMises(Implicit, torch.distributions.VonMises):
@@ -32,7 +33,7 @@ class VonMises(Implicit, torch.distributions.VonMises):
 
     def push(self, eps: Tensor) -> Tensor:
         """Return loc + y, wrapped to [-pi, pi)."""
-        return wrapped(self.loc + special.quantile(special.VONMISES, eps, self.concentration))
+        return wrapped(self.loc + vonmises_draw_quantile(self.concentration, eps))
 
     def log_density(self, x: Tensor) -> Tensor:
         """Return -2 kappa sin^2((x - loc) / 2) - log(2 pi I_0(kappa) e^-kappa)."""

@@ -1,5 +1,8 @@
-"""Coefficients: of the uniform expansions, made by scripts/make_tables.py from exact rational series (tables.npz),
-and of the fitted Gamma quantile, made by scripts/fit_gamma.py (gamma_fit.npz).
+"""Coefficients of the kernels.
+
+tables.npz     uniform expansions, made by scripts/make_tables.py from exact rational series
+gamma_fit.npz  Gamma quantile in two variables, fitted by scripts/fit_gamma.py
+cells.npz      Beta and Student quantiles fitted cell by cell by scripts/fit_cells.py
 """
 
 from __future__ import annotations
@@ -12,9 +15,9 @@ import numpy as np
 
 @cache
 def _file() -> dict[str, np.ndarray]:
-    tables = {}
-    for name in ("tables.npz", "gamma_fit.npz"):
-        with np.load(Path(__file__).with_name(name)) as archive:
+    tables: dict[str, np.ndarray] = {}
+    for path in sorted(Path(__file__).parent.glob("*.npz")):
+        with np.load(path) as archive:
             tables.update({name: archive[name] for name in archive.files})
     return tables
 

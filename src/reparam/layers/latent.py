@@ -29,7 +29,8 @@ class Latent(nn.Module):
 
     Shape: h (*B, in_features) -> z (*B, features), kl (*B) in nats.
 
-    Gradient: pathwise through z, unbiased; exact for the KL. The KL must have a formula registered with torch.
+    Gradient: pathwise through z, unbiased; exact for the KL, which must have a formula registered with torch.
+    Raises: ValueError if it has none.
 
     Example:
         >>> from reparam.distributions import Normal
@@ -57,6 +58,20 @@ class Latent(nn.Module):
         self.family, self.prior, self.names = family, prior, names
         self.transforms = [torch.distributions.transform_to(constraints[name]) for name in names]
         self.linear = nn.Linear(in_features, features * len(names))
+        self._find_kl()
+
+    def _find_kl(self) -> None:
+        """Look the KL up once: torch remembers it, which its search under torch.compile needs."""
+        with torch.no_grad():
+            q = convert(self.q(self.linear.weight.new_zeros(1, self.linear.in_features)))
+        assert isinstance(q, Independent)
+        try:
+            torch.distributions.kl_divergence(q.base_dist, self.prior)
+        except NotImplementedError:
+            raise ValueError(
+                f"{type(self).__name__}: prior must have a KL formula with {self.family.__name__} in torch; got "
+                f"{type(self.prior).__name__}; register one, or take `q` and write the bound with reparam.elbo"
+            ) from None
 
     def q(self, h: Tensor) -> torch.distributions.Distribution:
         """Return q(z | h), batch shape (*B), event shape (features,)."""
@@ -140,9 +155,8 @@ class CategoricalLatent(nn.Module):
 
     def q(self, h: Tensor) -> Independent:
         """Return q(z | h), batch shape (*B), event shape (n, K)."""
-        return Independent(
-            OneHotCategorical(logits=self.linear(h).unflatten(-1, (self.sites, self.categories))), 1
-        )
+        logits = self.linear(h).unflatten(-1, (self.sites, self.categories))
+        return Independent(OneHotCategorical(logits=logits), 1)
 
     def forward(self, h: Tensor, *, noise: Noise | None = None) -> tuple[Tensor, Tensor]:
         """Return z and KL(q || uniform) = log K - H(q), summed over sites."""

@@ -13,7 +13,7 @@ from reparam.special.densities import (
     student_log_density,
     vonmises_log_density,
 )
-from reparam.special.gamma_draw import gamma_draw
+from reparam.special.draws import draw
 from reparam.special.implicit import Family, attach, quantile, register, tails, velocity
 from reparam.special.incomplete import betainc, betaincinv, gammainc, gammaincc, gammainccinv, gammaincinv
 from reparam.special.normal import log_ndtr, ndtr, ndtri, ndtri_exp
@@ -36,7 +36,7 @@ __all__ = [
     "bessel_ratio",
     "betainc",
     "betaincinv",
-    "gamma_draw",
+    "draw",
     "gammainc",
     "gammaincc",
     "gammainccinv",

@@ -37,10 +37,14 @@ class Family:
     Args:
         kernel: prefix of its kernels: {kernel}_velocity, {kernel}_tails, {kernel}_quantile.
         log_density: log f(y, *parameters) in torch, differentiable, evaluated in double.
+        velocity: (y, *parameters) -> v in torch, differentiable, where a formula takes the place of the kernel.
+        quantile: (eps, *parameters) -> y without derivatives, where a function takes the place of the kernel.
     """
 
     kernel: str
     log_density: Callable[..., Tensor]
+    velocity: Callable[..., tuple[Tensor, ...]] | None = None
+    quantile: Callable[..., Tensor] | None = None
 
 
 FAMILIES: dict[str, Family] = {}
@@ -173,7 +177,8 @@ class _Quantile(torch.autograd.Function):
 
     @staticmethod
     def forward(name: str, eps: Tensor, *parameters: Tensor) -> Tensor:
-        return scalar(f"{name}_quantile", *parameters, eps)[0]
+        own = FAMILIES[name].quantile
+        return scalar(f"{name}_quantile", *parameters, eps)[0] if own is None else own(eps, *parameters)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
@@ -257,7 +262,8 @@ def _slopes(name: str, y: Tensor, *parameters: Tensor) -> tuple[Tensor, ...]:
 @torch.compiler.allow_in_graph
 def velocity(name: str, y: Tensor, *parameters: Tensor) -> tuple[Tensor, ...]:
     """Return dy/dtheta_j at fixed noise for every parameter, differentiable once more in y and theta."""
-    return _Velocity.apply(name, y, *parameters)
+    own = FAMILIES[name].velocity
+    return _Velocity.apply(name, y, *parameters) if own is None else own(y, *parameters)
 
 
 @torch.compiler.allow_in_graph

@@ -7,10 +7,15 @@ z~ = given(b, eps')       perturbed logits drawn anew from their law given b
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot, softplus
+
+from reparam.kernels.cpu import softmax as kernel
+from reparam.kernels.cpu.pieces import run_pieces
+from reparam.transforms.fused import Fused
 
 
 @dataclass(frozen=True)
@@ -75,3 +80,41 @@ def reinmax(site: Site, b: Tensor, temperature: float | Tensor) -> Tensor:
     log_h = torch.special.logit(h) if site.binary else h.log()
     at_h = site.soft(zero(site.logits) + log_h, 1.0)  # equals h, with J(h) as its Jacobian
     return b + zero(2 * at_h - site.soft(site.logits, 1.0) / 2)
+
+
+def relaxed_one_hot(logits: Tensor, eps: Tensor, temperature: Tensor) -> Tensor:
+    """Return softmax((logits + eps) / temperature) along the last axis.
+
+    **Gradient**: closed form, from a kernel each way in eager mode on the CPU; second derivatives, those in the
+    temperature, and every other mode through plain torch.
+
+    Example:
+        >>> relaxed_one_hot(torch.zeros(2), torch.zeros(2), torch.tensor(0.5))
+        tensor([0.5000, 0.5000])
+    """
+    if temperature.numel() != 1 or not eps.numel() or (temperature.requires_grad and torch.is_grad_enabled()):
+        return _relaxed(logits, eps, temperature)
+    return RELAXED(*torch.broadcast_tensors(logits, eps), temperature)
+
+
+def _relaxed(logits: Tensor, eps: Tensor, temperature: Tensor) -> Tensor:
+    return torch.softmax((logits + eps) / temperature, -1)
+
+
+def _forward(logits: Tensor, eps: Tensor, temperature: Tensor) -> tuple[Tensor, tuple[()]]:
+    z, K = torch.empty(eps.shape, dtype=eps.dtype), eps.shape[-1]
+    t = temperature.detach().view(-1).numpy()[0]
+    rows = tuple(x.contiguous().view(-1, K) for x in (logits, eps))
+    run_pieces(lambda a, b, c: kernel.forward(a, b, t, c), rows, (z.view(-1, K),), K)
+    return z, ()
+
+
+def _backward(inputs: Any, z: Tensor, kept: Any, gradient: Tensor, needed: Any) -> tuple[Tensor | None, ...]:
+    slope, K = torch.empty_like(z), z.shape[-1]
+    t = inputs[2].detach().view(-1).numpy()[0]
+    rows = (z.view(-1, K), gradient.contiguous().view(-1, K))
+    run_pieces(lambda a, b, c: kernel.backward(a, b, t, c), rows, (slope.view(-1, K),), K)
+    return slope if needed[0] else None, slope if needed[1] else None, None
+
+
+RELAXED = Fused(_forward, _backward, _relaxed)

@@ -10,6 +10,10 @@ Every function broadcasts its tensors, computes in double, and rounds once to th
     beta_velocity(a, b, xi, order=1)    xi = logit x: (dxi/da, dxi/db)
     beta_tails(a, b, xi)                (log I_x(a, b), log(1 - I_x(a, b)))
     beta_quantile(a, b, eps)            xi = logit x with I_x(a, b) = Phi(eps)
+    beta_draw(a, b, eps, moving=False)  (x,), and where `moving` also dx/da and dx/db at fixed eps
+    ratio_draw(a, b, eps, moving=False) the same of z = (b/a) x/(1 - x)
+    student_draw(df, scale, loc, eps, moving=False)
+                                        (loc + scale t,), and where `moving` also its derivatives in df and scale
     student_velocity, _tails, _quantile    (df, t or eps): t itself
     vonmises_velocity, _tails, _quantile   (kappa, z or eps): z in (-pi, pi)
     fisher_velocity, _tails, _quantile     (d, kappa, xi or eps): xi = atanh(mu.x) on the sphere of R^d
@@ -22,16 +26,19 @@ Order 2 of a velocity returns v_1..v_p, then for each v_j its derivatives in y a
 from reparam.kernels.cpu.counts import binomial_quantile, negative_binomial_quantile, poisson_quantile
 from reparam.kernels.cpu.elementwise import elementwise
 from reparam.kernels.cpu.families import (
+    beta_draw,
     beta_quantile,
     beta_tails,
     beta_velocity,
     gamma_quantile,
     gamma_tails,
     gamma_velocity,
+    ratio_draw,
 )
 from reparam.kernels.cpu.gamma_draw import exp_gamma_draw, gamma_draw, inverse_gamma_draw
 from reparam.kernels.cpu.spherical import fisher_quantile, fisher_tails, fisher_velocity
 from reparam.kernels.cpu.symmetric import (
+    student_draw,
     student_quantile,
     student_tails,
     student_velocity,
@@ -41,6 +48,7 @@ from reparam.kernels.cpu.symmetric import (
 )
 
 __all__ = [
+    "beta_draw",
     "beta_quantile",
     "beta_tails",
     "beta_velocity",
@@ -57,6 +65,8 @@ __all__ = [
     "inverse_gamma_draw",
     "negative_binomial_quantile",
     "poisson_quantile",
+    "ratio_draw",
+    "student_draw",
     "student_quantile",
     "student_tails",
     "student_velocity",

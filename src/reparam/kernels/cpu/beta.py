@@ -22,6 +22,7 @@ from reparam.kernels.cpu.series import BLOCK, digamma, digamma_tail, polynomial,
 
 _A, _C, _X, _S, _D, _E, _R, _M, _N = (k * BLOCK for k in range(9))
 _T, _TA, _TB, _P, _DP = (k * BLOCK for k in range(5))
+MOST_PRODUCTS = 140.0  # terms of S whose products stay far from overflow
 
 
 @jit
@@ -123,6 +124,28 @@ def lower(a, b, x, logx, logy, m, terms, W, gap, ga, gb):
 
 
 @jit
+def long_lower(a, b, x, logx, logy, m, terms, W, gap, ga, gb):
+    """S where the products of `lower` would overflow: one division per term."""
+    for i in range(m):
+        W[_A + i] = a[i] + 1.0
+        W[_S + i] = a[i] + b[i]
+        W[_R + i], W[_M + i], W[_N + i] = 1.0, 0.0, 0.0
+    for k in range(terms, 0, -1):
+        for i in range(m):
+            r = W[_R + i]
+            q = 1.0 / (a[i] + k)
+            p = x[i] * (W[_S + i] + (k - 1)) * q
+            W[_M + i] = (x[i] - p) * q * r + p * W[_M + i]
+            W[_N + i] = x[i] * q * r + p * W[_N + i]
+            W[_R + i] = 1.0 + p * r
+    digamma(W[_S:], m, W[_C:])
+    digamma(W[_A:], m, W[_D:])
+    for i in range(m):
+        ga[i] = -(W[_R + i] * (logx[i] - W[_D + i] + W[_C + i]) + W[_M + i]) / a[i]
+        gb[i] = -(W[_R + i] * (logy[i] + gap[i]) + W[_N + i]) / a[i]
+
+
+@jit
 def small(a, b, x, logx, logy, m, W, gap, ga, gb):
     """M: T and its derivatives; gap = psi(S) - psi(b) is of order a."""
     for i in range(m):
@@ -219,9 +242,9 @@ def reflect(a, b, xi, n, A, B, X, Y, logx, logy):
 
 
 @jit
-def sort_regimes(A, B, X, Y, wx, wy, n, least, index):
-    """Fill the log ratios wx = log(x/mu), wy = log(y/(1-mu)) and list U, S, M, C; return how many each has."""
-    nu, ns, nm, nc = 0, 0, 0, 0
+def sort_regimes(A, B, X, Y, wx, wy, n, least, steps, index):
+    """Fill the log ratios wx = log(x/mu), wy = log(y/(1-mu)) and list U, S, M, C, long S; return the counts."""
+    nu, ns, nm, nc, nl = 0, 0, 0, 0, 0
     for i in range(n):
         gap = X[i] * B[i] - Y[i] * A[i]
         wx[i] = el.log1p(gap / A[i])
@@ -234,28 +257,31 @@ def sort_regimes(A, B, X, Y, wx, wy, n, least, index):
         elif A[i] < 0.1 and xs > 0.1 and xs < 2.2:
             index[2, nm] = i
             nm += 1
-        elif xs < 2.2 + 1.2 * A[i]:
+        elif xs >= 2.2 + 1.2 * A[i]:
+            index[3, nc] = i
+            nc += 1
+        elif terms_needed(A[i], B[i], X[i], steps) <= MOST_PRODUCTS:
             index[1, ns] = i
             ns += 1
         else:
-            index[3, nc] = i
-            nc += 1
-    return nu, ns, nm, nc
+            index[4, nl] = i
+            nl += 1
+    return nu, ns, nm, nc, nl
 
 
 @jit
 def velocity(a, b, xi, da, db, table, lengths, powers, least, steps, levels):
     """Fill da = dxi/da and db = dxi/db at fixed noise."""
     W, Z = np.empty(9 * BLOCK), np.empty((8, BLOCK))
-    index = np.empty((4, BLOCK), np.int64)
+    index = np.empty((5, BLOCK), np.int64)
     A, B, X, Y, lx, ly, wx, wy = Z[0], Z[1], Z[2], Z[3], Z[4], Z[5], Z[6], Z[7]
     G = np.empty((10, BLOCK))
     g0, g1, g2, g3, g4, g5, gap, oa, ob = G[0], G[1], G[2], G[3], G[4], G[5], G[6], G[7], G[8]
     for start in range(0, a.size, BLOCK):
         n = min(BLOCK, a.size - start)
         reflect(a[start:], b[start:], xi[start:], n, A, B, X, Y, lx, ly)
-        count = sort_regimes(A, B, X, Y, wx, wy, n, least, index)
-        for regime in range(4):
+        count = sort_regimes(A, B, X, Y, wx, wy, n, least, steps, index)
+        for regime in range(5):
             m, rows = count[regime], index[regime]
             if m == 0:
                 continue
@@ -278,6 +304,8 @@ def velocity(a, b, xi, da, db, table, lengths, powers, least, steps, levels):
                 digamma_gap(g1, g0, m, gap)
                 if regime == 1:
                     lower(g0, g1, g2, g3, g4, m, most_terms(g0, g1, g2, m, steps), W, gap, oa, ob)
+                elif regime == 4:
+                    long_lower(g0, g1, g2, g3, g4, m, most_terms(g0, g1, g2, m, steps), W, gap, oa, ob)
                 elif regime == 2:
                     small(g0, g1, g2, g3, g4, m, W, gap, oa, ob)
                 else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from reparam.kernels.cpu import elementary as el
-from reparam.kernels.cpu.beta import most_terms, reflect, terms_needed
+from reparam.kernels.cpu.beta import MOST_PRODUCTS, most_terms, reflect, terms_needed
 from reparam.kernels.cpu.jit import jit
 from reparam.kernels.cpu.series import (
     BLOCK,
@@ -138,7 +138,7 @@ def near_tails(a, b, xi, lone, norm, n, steps, levels, W, index, Z, tail, hazard
             upper[i] = flip
         elif xs < min(2.2 + 1.2 * A[i], A[i] + 2.5 * np.sqrt(A[i]) + 2.2):
             upper[i] = flip
-            if tail[i] <= 140.0:
+            if tail[i] <= MOST_PRODUCTS:
                 index[0, ns] = i
                 ns += 1
             else:
@@ -229,9 +229,9 @@ def start_value(a, b, eps, logp, logq, lone, m, xi):
 
 @jit
 def quantile(a, b, eps, logp, logq, xi, mills, small, steps, levels, step_tolerance):
-    """Fill xi = logit x where log I_x(a, b) = logp and log(1 - I_x(a, b)) = logq; eps = ndtri(e^logp) starts.
+    """Fill xi = logit x where log I_x(a, b) = logp and log(1 - I_x(a, b)) = logq; eps = ndtri(e^logp).
 
-    Halley steps; a number whose step was small leaves the block.
+    xi comes in with starts, nan where there is none. Halley steps; a number whose step was small leaves the block.
     """
     W, Z, index = np.empty(6 * BLOCK), np.empty((19, BLOCK)), np.empty((4, BLOCK), np.int64)
     flag, rows = np.empty(BLOCK, np.bool_), np.empty(BLOCK, np.int64)
@@ -253,6 +253,8 @@ def quantile(a, b, eps, logp, logq, xi, mills, small, steps, levels, step_tolera
             lp[i], lq[i], rows[i] = logp[start + i], logq[start + i], start + i
         log_norm(ga, gb, m, small, W, lone, norm)
         start_value(ga, gb, eps[start:], lp, lq, lone, m, y)
+        for i in range(m):
+            y[i] = xi[start + i] if xi[start + i] == xi[start + i] else y[i]
         for _ in range(40):
             near_tails(ga, gb, y, lone, norm, m, steps, levels, W, index, Z, tail, hazard, flag)
             for i in range(m):

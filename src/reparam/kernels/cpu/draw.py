@@ -67,11 +67,10 @@ def short_way(mapping, key, step, rows, shape, dtype) -> Tensor:  # type: ignore
     """Return a small draw by two kernel calls and no more; `shape` starts with the rows, if there are several."""
     values = np.empty(shape, np.float64 if dtype == torch.float64 else np.float32)
     flat = values.reshape(-1)
-    words = flat.view(np.uint32)
     if isinstance(rows, int):
-        fill_row(key, step, rows, 0, words)
-    elif len(words):
-        fill_rows(key, step, rows, len(words) // len(rows), words)
+        fill_row(key, step, rows, 0, flat)
+    elif len(flat):
+        fill_rows(key, step, rows, flat)
     mapping(flat)
     return torch.from_numpy(values)
 
@@ -106,25 +105,25 @@ def run(mapping, key, step, rows, count, words, per_number) -> None:  # type: ig
     # a chunk is a whole number of blocks of one row, or of whole rows
     size = CHUNK if one else max(1, CHUNK // max(count, 1)) * count
     if len(words) <= size:
-        chunk(mapping, key, step, rows, 0, count, words, kind)
+        chunk(mapping, key, step, rows, 0, words, kind)
         return
 
     def work(k: int) -> None:
         part = words[k * size : (k + 1) * size]
         if one:
-            chunk(mapping, key, step, rows, k * size // 4, count, part, kind)
+            chunk(mapping, key, step, rows, k * size // 4, part, kind)
         else:
             per = size // count
-            chunk(mapping, key, step, rows[k * per : (k + 1) * per], 0, count, part, kind)
+            chunk(mapping, key, step, rows[k * per : (k + 1) * per], 0, part, kind)
 
     run_chunks(work, -(-len(words) // size), len(words) >= SERIAL_BELOW)
 
 
-def chunk(mapping, key, step, rows, block, count, part, kind) -> None:  # type: ignore[no-untyped-def]
+def chunk(mapping, key, step, rows, block, part, kind) -> None:  # type: ignore[no-untyped-def]
     if isinstance(rows, int):
         fill_row(key, step, rows, block, part)
-    else:
-        fill_rows(key, step, rows, count, part)
+    elif len(part):
+        fill_rows(key, step, rows, part)
     if mapping is not None:
         mapping(part.view(kind))
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from reparam.kernels.cpu import beta, gamma, gamma_draw
+from reparam.kernels.cpu import beta, beta_cells, cells, gamma, gamma_draw
 from reparam.kernels.cpu import beta_inverse as beta_q
 from reparam.kernels.cpu import gamma_inverse as gamma_q
 from reparam.kernels.cpu.elementwise import Kernel, elementwise
@@ -166,8 +166,8 @@ def beta_tails(a: Tensor, b: Tensor, xi: Tensor) -> tuple[Tensor, ...]:
     return elementwise((_beta_tails("64"), _beta_tails("64")), 2, a, b, xi)
 
 
-@cache
-def _beta_quantile(digits: str) -> Any:
+def _beta_steps(digits: str) -> Kernel:
+    """The Beta quantile by Halley steps; xi comes in with starts, nan where there is none."""
     constants = (table("mills"), table("log_gamma_1p"), BETA_STEPS[digits], BETA_LEVELS[digits], STEP[digits])
 
     def kernel(a: np.ndarray, b: np.ndarray, eps: np.ndarray, xi: np.ndarray) -> None:
@@ -178,6 +178,52 @@ def _beta_quantile(digits: str) -> Any:
     return kernel
 
 
+@cache
+def _beta_draw(digits: str, kind: int, moving: bool) -> Kernel:
+    """A Beta draw and, if `moving`, its derivatives: single precision by the fit, double by one step more."""
+    steps, velocity, fit = _beta_steps(digits), _beta_velocity(digits, 1), cells.fit("beta_cells")
+
+    def exact(a: np.ndarray, b: np.ndarray, eps: np.ndarray, xi: np.ndarray, *v: np.ndarray) -> None:
+        steps(a, b, eps, xi)
+        if moving:
+            velocity(a, b, xi, *v)
+        if kind != beta_cells.LOGIT:
+            beta_cells.from_logit(a, b, kind, moving, xi, *(v or (xi, xi)))
+
+    def kernel(a: np.ndarray, b: np.ndarray, eps: np.ndarray, out: np.ndarray, *v: np.ndarray) -> None:
+        rest = np.empty(a.size, np.int64)
+        if digits == "64":
+            left = beta_cells.draw(a, b, eps, fit, beta_cells.LOGIT, False, out, out, out, rest)
+            out[rest[:left]] = np.nan
+            exact(a, b, eps, out, *v)
+            return
+        left = beta_cells.draw(a, b, eps, fit, kind, moving, out, *(v or (out, out)), rest)
+        if left:
+            some = rest[:left]
+            values = np.full((1 + len(v), left), np.nan)
+            exact(a[some], b[some], eps[some], *values)
+            for target, value in zip((out, *v), values):
+                target[some] = value
+
+    return kernel
+
+
+def _beta(kind: int, moving: bool, *tensors: Tensor) -> tuple[Tensor, ...]:
+    return elementwise(
+        (_beta_draw("64", kind, moving), _beta_draw("32", kind, moving)), 3 if moving else 1, *tensors
+    )
+
+
 def beta_quantile(a: Tensor, b: Tensor, eps: Tensor) -> Tensor:
     """Return xi = logit x with I_x(a, b) = Phi(eps)."""
-    return elementwise((_beta_quantile("64"), _beta_quantile("32")), 1, a, b, eps)[0]
+    return _beta(beta_cells.LOGIT, False, a, b, eps)[0]
+
+
+def beta_draw(a: Tensor, b: Tensor, eps: Tensor, moving: bool = False) -> tuple[Tensor, ...]:
+    """Return (x,) with I_x(a, b) = Phi(eps), and where `moving` also dx/da and dx/db at fixed eps."""
+    return _beta(beta_cells.UNIT, moving, a, b, eps)
+
+
+def ratio_draw(a: Tensor, b: Tensor, eps: Tensor, moving: bool = False) -> tuple[Tensor, ...]:
+    """Return (z,), z = (b/a) x/(1 - x), and where `moving` also dz/da and dz/db at fixed eps."""
+    return _beta(beta_cells.RATIO, moving, a, b, eps)

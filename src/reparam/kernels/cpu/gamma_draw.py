@@ -1,4 +1,4 @@
-"""Draws of the gamma families with their derivative in alpha, in one pass: x = T(y - log rate), P(alpha, e^y) = Phi(eps).
+"""Draws of the gamma families and their derivatives in alpha at once: x = T(y - log rate), P(alpha, e^y) = Phi(eps).
 
     gamma          x = e^l,         dx/dalpha = x v
     inverse_gamma  x = e^-l, at the quantile of -eps,  dx/dalpha = -x v

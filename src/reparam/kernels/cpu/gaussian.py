@@ -99,10 +99,10 @@ def rows_pass(kernel, address: Address, eps, arrays) -> None:
         part = eps[a:b].reshape(-1)
         words = part.view(np.uint32)
         if index is None:
-            draw.chunk(mapping, key, step, 0, a * n * words_each // 4, 0, words, eps.dtype)
+            draw.chunk(mapping, key, step, 0, a * n * words_each // 4, words, eps.dtype)
         else:
             labels = index[a // per : b // per]
-            draw.chunk(mapping, key, step, labels, 0, per * n * words_each, words, eps.dtype)
+            draw.chunk(mapping, key, step, labels, 0, words, eps.dtype)
         kernel(*(x[a:b] for x in arrays))
 
     run_chunks(work, -(-rows // step_rows), eps.size >= SERIAL_BELOW)

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reparam.kernels.cpu import beta, student, vonmises
+from reparam.kernels.cpu import beta, cells, student, student_cells, vonmises
 from reparam.kernels.cpu import beta_inverse as beta_q
+from reparam.kernels.cpu import vonmises_draw as vonmises_series
 from reparam.kernels.cpu.elementwise import elementwise
 from reparam.kernels.cpu.families import BETA_LEAST, BETA_LEVELS, BETA_STEPS, STEP, series, with_slopes
 from reparam.kernels.tables import table
@@ -92,7 +93,8 @@ def _two_sided(eps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 @cache
-def _student_quantile(digits: str) -> Any:
+def _student_steps(digits: str) -> Any:
+    """The t quantile by the uniform expansion and by steps on the Beta law."""
     constants = (table("mills"), table("log_gamma_1p"), BETA_STEPS[digits], BETA_LEVELS[digits], STEP[digits])
 
     def kernel(nu: np.ndarray, eps: np.ndarray, t: np.ndarray) -> None:
@@ -105,7 +107,7 @@ def _student_quantile(digits: str) -> Any:
         if rest.any():
             n, e = nu[rest], eps[rest]
             logp, logq = _two_sided(e)
-            xi = np.empty_like(e)
+            xi = np.full_like(e, np.nan)
             beta_q.quantile(0.5 * n, np.full_like(n, 0.5), e, logp, logq, xi, *constants)
             with np.errstate(over="ignore"):
                 t[rest] = np.where(e == 0, 0.0, np.sign(e) * np.exp(0.5 * (np.log(n) - xi)))
@@ -113,9 +115,52 @@ def _student_quantile(digits: str) -> Any:
     return kernel
 
 
+@cache
+def _student_draw(digits: str, moving: bool) -> Any:
+    """t and, if `moving`, dt/dnu: single precision by the fit."""
+    steps, velocity, fit = _student_steps(digits), _student_velocity(digits, 1), cells.fit("student_cells")
+
+    def exact(nu: np.ndarray, eps: np.ndarray, t: np.ndarray, *v: np.ndarray) -> None:
+        steps(nu, eps, t)
+        if moving:
+            velocity(nu, t, *v)
+
+    def fitted(nu: np.ndarray, eps: np.ndarray, t: np.ndarray, *v: np.ndarray) -> None:
+        rest = np.empty(nu.size, np.int64)
+        left = student_cells.quantile(nu, eps, fit, moving, t, *(v or (t,)), rest)
+        if left:
+            some = rest[:left]
+            values = np.empty((1 + len(v), left))
+            exact(nu[some], eps[some], *values)
+            for target, value in zip((t, *v), values):
+                target[some] = value
+
+    return exact if digits == "64" else fitted
+
+
+@cache
+def _location_scale(digits: str, moving: bool) -> Any:
+    draw = _student_draw(digits, moving)
+
+    def kernel(nu: np.ndarray, scale: np.ndarray, loc: np.ndarray, eps: np.ndarray, *out: np.ndarray) -> None:
+        values = np.empty((1 + moving, nu.size))
+        draw(nu, eps, *values)
+        student_cells.move(values[0], values[-1], scale, loc, moving, out[0], out[-2 * moving], out[-1])
+
+    return kernel
+
+
 def student_quantile(df: Tensor, eps: Tensor) -> Tensor:
     """Return t with F(t; df) = Phi(eps)."""
-    return elementwise((_student_quantile("64"), _student_quantile("32")), 1, df, eps)[0]
+    return elementwise((_student_draw("64", False), _student_draw("32", False)), 1, df, eps)[0]
+
+
+def student_draw(
+    df: Tensor, scale: Tensor, loc: Tensor, eps: Tensor, moving: bool = False
+) -> tuple[Tensor, ...]:
+    """Return (z,), z = loc + scale t with F(t; df) = Phi(eps); where `moving` also dz/ddf and dz/dscale."""
+    kernels = _location_scale("64", moving), _location_scale("32", moving)
+    return elementwise(kernels, 3 if moving else 1, df, scale, loc, eps)
 
 
 @cache
@@ -166,3 +211,14 @@ def _vonmises_quantile(digits: str) -> Any:
 def vonmises_quantile(kappa: Tensor, eps: Tensor) -> Tensor:
     """Return z in (-pi, pi) with F(z; kappa) = Phi(eps)."""
     return elementwise((_vonmises_quantile("64"), _vonmises_quantile("32")), 1, kappa, eps)[0]
+
+
+def vonmises_draw(kappa: np.ndarray, eps: np.ndarray, z: np.ndarray, v: np.ndarray) -> None:
+    """Fill z with F(z; kappa) = Phi(eps) and v = dz/dkappa; float32 arrays."""
+    other = np.empty(eps.size, np.int64)
+    count = vonmises_series.draw32(kappa, eps, z, v, other)
+    if count:
+        rest = other[:count]
+        k = torch.from_numpy(kappa[rest]).double()
+        point = vonmises_quantile(k, torch.from_numpy(eps[rest]).double())
+        z[rest], v[rest] = point.numpy(), vonmises_velocity(k, point)[0].numpy()

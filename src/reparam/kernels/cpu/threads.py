@@ -7,8 +7,8 @@ that is dropped at a fork does neither. The number of threads is the smallest of
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from threading import Lock
+from queue import SimpleQueue
+from threading import Lock, Thread
 from typing import Any
 
 import numba
@@ -19,7 +19,7 @@ CHUNK = 1 << 15  # elements
 
 config: Any = numba.config
 _lock = Lock()
-_pool: ThreadPoolExecutor | None = None
+_jobs: SimpleQueue[Callable[[], None]] | None = None
 
 
 def thread_count() -> int:
@@ -35,29 +35,47 @@ def run_chunks(work: Callable[[int], None], chunks: int, parallel: bool) -> None
             work(k)
         return
     numbers = iter(range(chunks))  # next() on a range iterator is atomic
+    done: SimpleQueue[BaseException | None] = SimpleQueue()
 
     def some() -> None:
-        for k in numbers:
-            work(k)
+        try:
+            for k in numbers:
+                work(k)
+        except BaseException as error:  # raised again by the caller
+            done.put(error)
+        else:
+            done.put(None)
 
-    others = [_executor().submit(some) for _ in range(threads - 1)]
+    jobs = _pool()
+    for _ in range(threads - 1):
+        jobs.put(some)
     some()
-    for other in others:
-        other.result()
+    errors = [done.get() for _ in range(threads)]  # all of them, so that no thread writes after the return
+    for error in errors:
+        if error is not None:
+            raise error
 
 
-def _executor() -> ThreadPoolExecutor:
-    global _pool
+def _pool() -> "SimpleQueue[Callable[[], None]]":
+    """Return the queue that the threads of the pool serve; they are started when first asked for."""
+    global _jobs
     with _lock:
-        if _pool is None:
-            _pool = ThreadPoolExecutor(config.NUMBA_NUM_THREADS, thread_name_prefix="reparam")
-        return _pool
+        if _jobs is None:
+            _jobs = SimpleQueue()
+            for k in range(config.NUMBA_NUM_THREADS):
+                Thread(target=_serve, args=(_jobs,), name=f"reparam-{k}", daemon=True).start()
+        return _jobs
+
+
+def _serve(jobs: "SimpleQueue[Callable[[], None]]") -> None:
+    while True:
+        jobs.get()()
 
 
 def _forget() -> None:
     """Drop the pool and its lock in a forked child, whose threads do not exist."""
-    global _pool, _lock
-    _pool, _lock = None, Lock()
+    global _jobs, _lock
+    _jobs, _lock = None, Lock()
 
 
 if hasattr(os, "register_at_fork"):

@@ -58,6 +58,12 @@ def mixed_blocks(builder, address, blocks, rows0, rows1, step, k0, k1):
     write_blocks(rounds(counter, round_keys(builder, k0, k1, MANY)), address)
 
 
+@inline(types.none, types.uintp, types.uint32)
+def eight(builder, address, value):
+    """Write a number eight times."""
+    store(same(builder, value, 8), address)
+
+
 @intrinsic
 def _philox(typing, c0, c1, c2, c3, k0, k1):
     """Return the four words of Philox4x32-10, all arguments uint32."""
@@ -89,6 +95,20 @@ def derive(key, value, domain):
 
 
 @jit(fastmath=False)
+def path_key(seed, d0, d1, d2, d3):
+    """Return the key of a path whose digest has the words d0 .. d3 (int64)."""
+    words = philox(
+        np.uint32(d0),
+        np.uint32(d1),
+        np.uint32(d2),
+        np.uint32(d3),
+        np.uint32(seed),
+        np.uint32(np.uint64(seed) >> np.uint64(32)),
+    )
+    return np.uint64(words[1]) << np.uint64(32) | np.uint64(words[0])
+
+
+@jit(fastmath=False)
 def fold(key, value, domain):
     """Return the key with what lies beyond 32 bits of the value folded in."""
     high = np.uint64(value) >> np.uint64(32)
@@ -96,8 +116,9 @@ def fold(key, value, domain):
 
 
 @jit(fastmath=False)
-def fill_row(key, step, row, start, out):
-    """Write the words of one row from block `start` on; the blocks share their bits above 2^32."""
+def fill_row(key, step, row, start, values):
+    """Fill memory with the words of one row from block `start` on; the blocks share their bits above 2^32."""
+    out = values.view(np.uint32)
     key = fold(fold(key, step, STEP_DOMAIN), start, BLOCK_DOMAIN)
     k0, k1, s = np.uint32(key), np.uint32(key >> np.uint64(32)), np.uint32(step)
     r0, r1 = np.uint32(row), np.uint32(np.uint64(row) >> np.uint64(32))
@@ -118,8 +139,18 @@ def fill_row(key, step, row, start, out):
 
 
 @jit(fastmath=False)
-def fill_rows(key, step, rows, count, out):
-    """Write the first `count` words of each row, one row after the other."""
+def copy(source, first, out, n, count):
+    """Append source[first : first + count] to out, which has n; return the new number."""
+    for i in range(count):
+        out[n + i] = source[first + i]
+    return n + count
+
+
+@jit(fastmath=False)
+def fill_rows(key, step, rows, values):
+    """Fill memory with the first words of each row, one row after the other."""
+    out = values.view(np.uint32)
+    count = len(out) // len(rows)
     if count >= SHORT:
         for i in range(len(rows)):
             for p in range(0, count, 4 << 20):
@@ -133,44 +164,29 @@ def fill_rows(key, step, rows, count, out):
         return
     key = fold(key, step, STEP_DOMAIN)
     k0, k1, s = np.uint32(key), np.uint32(key >> np.uint64(32)), np.uint32(step)
-    blocks, r, b, place = (count + 3) // 4, 0, 0, 0
-    r0, r1, block = np.empty(GROUP, np.uint32), np.empty(GROUP, np.uint32), np.empty(GROUP, np.uint32)
+    blocks = (count + 3) // 4
+    per = GROUP // blocks  # rows at a time
+    room = GROUP + 8  # `eight` writes beyond what is asked
+    r0, r1, block = np.empty(room, np.uint32), np.empty(room, np.uint32), np.empty(room, np.uint32)
     made = np.empty(4 * GROUP, np.uint32)
-    total = blocks * len(rows)
-    for begin in range(0, total, GROUP):
-        m = min(GROUP, total - begin)
-        first = b
-        for i in range(m):
-            r0[i], r1[i], block[i] = np.uint32(rows[r]), np.uint32(rows[r] >> 32), np.uint32(b)
-            b += 1
-            if b == blocks:
-                b, r = 0, r + 1
-        for i in range(0, m, MANY):
-            at = 4 * i
-            mixed_blocks(
-                made.ctypes.data + 4 * at,
-                block.ctypes.data + at,
-                r0.ctypes.data + at,
-                r1.ctypes.data + at,
-                s,
-                k0,
-                k1,
-            )
-        place = _copy(made, m, first, blocks, count, place, out)
-
-
-@jit(fastmath=False)
-def _copy(made, m, block, blocks, count, place, out):
-    """Copy m blocks, the first being number `block` of its row, to `out` from `place` on; drop what rows lack."""
-    if 4 * blocks == count:
-        out[place : place + 4 * m] = made[: 4 * m]
-        return place + 4 * m
-    for i in range(m):
-        keep = min(4, count - 4 * block)
-        for j in range(keep):
-            out[place + j] = made[4 * i + j]
-        place += keep
-        block += 1
-        if block == blocks:
-            block = 0
-    return place
+    n = 0
+    for _ in range(per):
+        for b in range(blocks):
+            block[n + b] = b
+        n += blocks
+    place = 0
+    for begin in range(0, len(rows), per):
+        some, n = rows[begin : begin + per], 0
+        for row in some:
+            for i in range(n, n + blocks, 8):
+                eight(r0.ctypes.data + 4 * i, np.uint32(row))
+                eight(r1.ctypes.data + 4 * i, np.uint32(row >> 32))
+            n += blocks
+        for i in range(0, n, MANY):
+            addresses = block.ctypes.data + 4 * i, r0.ctypes.data + 4 * i, r1.ctypes.data + 4 * i
+            mixed_blocks(made.ctypes.data + 16 * i, *addresses, s, k0, k1)
+        if count == 4 * blocks:
+            place = copy(made, 0, out, place, 4 * n)
+        else:
+            for i in range(len(some)):
+                place = copy(made, 4 * i * blocks, out, place, count)

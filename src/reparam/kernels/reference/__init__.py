@@ -1,6 +1,6 @@
 """The definition of every kernel, in plain torch: slow, on any device, traceable, obviously right."""
 
-from reparam.kernels.reference.beta import beta_quantile, beta_tails, beta_velocity
+from reparam.kernels.reference.beta import beta_draw, beta_quantile, beta_tails, beta_velocity, ratio_draw
 from reparam.kernels.reference.draw import draw
 from reparam.kernels.reference.gamma import (
     exp_gamma_draw,
@@ -12,7 +12,7 @@ from reparam.kernels.reference.gamma import (
 )
 from reparam.kernels.reference.laws import UNIFORM_BITS
 from reparam.kernels.reference.philox import path_key, philox4x32, words, words_at
-from reparam.kernels.reference.student import student_quantile, student_tails, student_velocity
+from reparam.kernels.reference.student import student_draw, student_quantile, student_tails, student_velocity
 from reparam.kernels.reference.vonmises import vonmises_quantile, vonmises_tails, vonmises_velocity
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "philox4x32",
     "words",
     "words_at",
+    "beta_draw",
     "beta_quantile",
     "beta_tails",
     "beta_velocity",
@@ -31,6 +32,8 @@ __all__ = [
     "gamma_tails",
     "gamma_velocity",
     "inverse_gamma_draw",
+    "ratio_draw",
+    "student_draw",
     "student_quantile",
     "student_tails",
     "student_velocity",

@@ -159,3 +159,23 @@ def _quantile(a: Tensor, b: Tensor, eps: Tensor) -> tuple[Tensor]:
 def beta_quantile(a: Tensor, b: Tensor, eps: Tensor) -> Tensor:
     """Return xi = logit x with I_x(a, b) = Phi(eps)."""
     return in_double(_quantile, a, b, eps)[0]
+
+
+def _draw(ratio: bool, a: Tensor, b: Tensor, eps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    xi = _quantile(a, b, eps)[0]
+    of_a, of_b = _velocity(a, b, xi)
+    if ratio:
+        z = torch.exp(xi + b.log() - a.log())
+        return z, z * (of_a - 1 / a), z * (of_b + 1 / b)
+    slope = torch.sigmoid(xi) * torch.sigmoid(-xi)
+    return torch.sigmoid(xi), slope * of_a, slope * of_b
+
+
+def beta_draw(a: Tensor, b: Tensor, eps: Tensor, moving: bool = False) -> tuple[Tensor, ...]:
+    """Return (x,) with I_x(a, b) = Phi(eps), and where `moving` also dx/da and dx/db at fixed eps."""
+    return in_double(lambda *t: _draw(False, *t), a, b, eps)[: 3 if moving else 1]
+
+
+def ratio_draw(a: Tensor, b: Tensor, eps: Tensor, moving: bool = False) -> tuple[Tensor, ...]:
+    """Return (z,), z = (b/a) x/(1 - x), and where `moving` also dz/da and dz/db at fixed eps."""
+    return in_double(lambda *t: _draw(True, *t), a, b, eps)[: 3 if moving else 1]

@@ -79,3 +79,15 @@ def _quantile(nu: Tensor, eps: Tensor) -> tuple[Tensor]:
 def student_quantile(df: Tensor, eps: Tensor) -> Tensor:
     """Return t with F(t; df) = Phi(eps)."""
     return in_double(_quantile, df, eps)[0]
+
+
+def _draw(nu: Tensor, scale: Tensor, loc: Tensor, eps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    t = _quantile(nu, eps)[0]
+    return loc + scale * t, scale * _velocity(nu, t)[0], t
+
+
+def student_draw(
+    df: Tensor, scale: Tensor, loc: Tensor, eps: Tensor, moving: bool = False
+) -> tuple[Tensor, ...]:
+    """Return (z,), z = loc + scale t with F(t; df) = Phi(eps); where `moving` also dz/ddf and dz/dscale."""
+    return in_double(_draw, df, scale, loc, eps)[: 3 if moving else 1]

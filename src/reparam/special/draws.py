@@ -1,0 +1,165 @@
+"""Draws x(eps; theta) as one differentiable function each, whose kernel returns first derivatives along with x.
+
+    gamma          x = e^l, l = y - log rate   y = log of the Gamma quantile at Phi(eps)
+    inverse_gamma  x = e^-l, y at -eps
+    exp_gamma      x = l
+    beta           x = sigmoid(xi)             xi = logit of the Beta quantile at Phi(eps)
+    ratio          x = (b/a) e^xi              of which a Fisher-Snedecor variable is the case (df1/2, df2/2)
+    student        x = loc + scale t           t = Student's quantile at Phi(eps)
+
+Where a parameter has a gradient, the kernel that draws x also gives dx/dtheta, and a first backward pass is one
+multiplication. Wherever a derivative is differentiated again, and in forward mode, it is composed of `quantile` and
+`velocity`: second derivatives are exact in every mode, a third one raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.forward_ad import _set_fwd_grad_enabled
+
+from reparam.kernels.scalar import OUTPUTS, scalar
+from reparam.special.implicit import _dot, _fit, _primals, _spread, quantile, velocity
+
+Weights = Callable[..., list[Tensor]]
+
+
+def _outer_slope(name: str, x: Tensor) -> Tensor:
+    """dx/dl of a gamma draw, in terms of x."""
+    return {"gamma": x, "inverse_gamma": -x}.get(name, torch.ones_like(x))
+
+
+def _gamma(name: str, x: Tensor, eps: Tensor, alpha: Tensor, rate: Tensor) -> list[Tensor]:
+    sign = -1 if name == "inverse_gamma" else 1
+    outer = _outer_slope(name, x)
+    y = quantile("gamma", sign * eps, alpha)
+    of_eps = sign * outer * _spread("gamma", y, eps, [alpha])
+    return [of_eps, outer * velocity("gamma", y, alpha)[0], -outer / rate]
+
+
+def _beta(x: Tensor, eps: Tensor, a: Tensor, b: Tensor) -> list[Tensor]:
+    xi = quantile("beta", eps, a, b)
+    slope = torch.sigmoid(xi) * torch.sigmoid(-xi)
+    return [slope * w for w in (_spread("beta", xi, eps, [a, b]), *velocity("beta", xi, a, b))]
+
+
+def _ratio(z: Tensor, eps: Tensor, a: Tensor, b: Tensor) -> list[Tensor]:
+    xi = quantile("beta", eps, a, b)
+    of_a, of_b = velocity("beta", xi, a, b)
+    return [z * w for w in (_spread("beta", xi, eps, [a, b]), of_a - 1 / a, of_b + 1 / b)]
+
+
+def _student(z: Tensor, eps: Tensor, df: Tensor, scale: Tensor, loc: Tensor) -> list[Tensor]:
+    t = quantile("student", eps, df)
+    moves = _spread("student", t, eps, [df]), velocity("student", t, df)[0]
+    return [*(scale * w for w in moves), t, torch.ones_like(t)]
+
+
+GAMMAS = ("gamma", "inverse_gamma", "exp_gamma")
+# draw -> dx/deps and dx/dtheta_j, each differentiable again
+WEIGHTS: dict[str, Weights] = {"beta": _beta, "ratio": _ratio, "student": _student}
+WEIGHTS |= {name: partial(_gamma, name) for name in GAMMAS}
+
+
+def _last_slope(name: str, x: Tensor, parameters: Sequence[Tensor]) -> Tensor | float:
+    """dx/dtheta of the last parameter, where its kernel leaves it out: the rate of a gamma draw, or loc."""
+    return -_outer_slope(name, x) / parameters[-1] if name in GAMMAS else 1.0
+
+
+def _slopes(name: str) -> int:
+    """How many derivatives the kernel gives: those in the first parameters."""
+    return OUTPUTS[f"{name}_draw_moving"] - 1
+
+
+class _Draw(torch.autograd.Function):
+    """x alone."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(name: str, eps: Tensor, *parameters: Tensor) -> Tensor:
+        return scalar(f"{name}_draw", *parameters, eps)[0]
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+        ctx.name = inputs[0]
+        ctx.save_for_backward(output, *inputs[1:])
+        ctx.save_for_forward(output, *inputs[1:])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        x, _, *parameters = ctx.saved_tensors
+        if any(ctx.needs_input_grad[1 : 2 + _slopes(ctx.name)]):
+            return None, *_composed(ctx, gradient, ctx.saved_tensors)
+        last = _fit(gradient * _last_slope(ctx.name, x, parameters), parameters[-1])
+        return *(None for _ in ctx.needs_input_grad[1:]), last
+
+    @staticmethod
+    def jvp(ctx: Any, _: Any, *tangents: Tensor | None) -> Tensor:
+        with _set_fwd_grad_enabled(True):
+            return _dot(WEIGHTS[ctx.name](*_primals(ctx)), list(tangents))
+
+
+class _MovingDraw(torch.autograd.Function):
+    """x and its derivatives in the first parameters, which a first backward pass multiplies by."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(name: str, eps: Tensor, *parameters: Tensor) -> tuple[Tensor, ...]:
+        return tuple(scalar(f"{name}_draw_moving", *parameters, eps))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: tuple[Tensor, ...]) -> None:
+        ctx.name, ctx.slopes = inputs[0], len(output) - 1
+        ctx.mark_non_differentiable(*output[1:])
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*output[1:], output[0], *inputs[1:])
+        ctx.save_for_forward(output[0], *inputs[1:])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor | None, *_: Any) -> Any:
+        slopes, rest = ctx.saved_tensors[: ctx.slopes], ctx.saved_tensors[ctx.slopes :]
+        if gradient is None:
+            return (None,) * len(rest)
+        if torch.is_grad_enabled() or ctx.needs_input_grad[1]:
+            return None, *_composed(ctx, gradient, rest)
+        x, _, *parameters = rest
+        if len(parameters) > ctx.slopes and ctx.needs_input_grad[-1]:
+            slopes = (*slopes, _last_slope(ctx.name, x, parameters))
+        needed = ctx.needs_input_grad[2:]
+        out = [_fit(gradient * s, p) if need else None for s, p, need in zip(slopes, parameters, needed)]
+        return None, None, *out, *(None for _ in range(len(parameters) - len(out)))
+
+    @staticmethod
+    def jvp(ctx: Any, _: Any, *tangents: Tensor | None) -> tuple[Tensor | None, ...]:
+        with _set_fwd_grad_enabled(True):
+            moved = _dot(WEIGHTS[ctx.name](*_primals(ctx)), list(tangents))
+            return moved, *(None for _ in range(ctx.slopes))
+
+
+def _composed(ctx: Any, gradient: Tensor, saved: tuple[Tensor, ...]) -> list[Tensor | None]:
+    """The gradients of eps and the parameters, each differentiable again."""
+    weights = WEIGHTS[ctx.name](*saved)
+    needed = ctx.needs_input_grad[1:]
+    return [_fit(gradient * w, x) if need else None for w, x, need in zip(weights, saved[1:], needed)]
+
+
+@torch.compiler.allow_in_graph
+def draw(name: str, eps: Tensor, *parameters: Tensor) -> Tensor:
+    """Return the draw `name` at eps, differentiable twice in eps and in every parameter.
+
+    Args:
+        name: "gamma", "inverse_gamma", "exp_gamma" (alpha, rate), "beta", "ratio" (a, b), "student" (df, scale, loc).
+        eps: standard normal, broadcast against the parameters.
+
+    **Gradient**: exact; a first derivative in the parameters costs one multiplication, a second one or one in eps a
+    pass of the quantile and the velocity kernel.
+    """
+    if torch.is_grad_enabled() and any(p.requires_grad for p in parameters[: _slopes(name)]):
+        return _MovingDraw.apply(name, eps, *parameters)[0]
+    return _Draw.apply(name, eps, *parameters)

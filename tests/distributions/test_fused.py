@@ -1,0 +1,107 @@
+"""Draws with a kernel each way: the bits of `push`, the derivatives of plain torch, second ones too."""
+
+import pytest
+import torch
+
+import reparam as rp
+from reparam import distributions as D
+from reparam.transforms.affine import LEAST
+from reparam.transforms.relaxation import relaxed_one_hot
+from reparam.transforms.truncated_normal import truncated_normal_quantile
+from reparam.transforms.vonmises import vonmises_draw_quantile
+
+NOISE = rp.Noise(20261125)
+F64 = torch.float64
+
+
+@pytest.mark.parametrize("name", ["Normal", "Laplace", "Gumbel", "Logistic", "Cauchy"])
+@pytest.mark.parametrize("dtype", [torch.float32, F64])
+def test_location_scale_draws_have_the_bits_of_push(name, dtype):
+    size = LEAST + 3
+    loc, scale = NOISE.child("l").normal((size,), dtype=dtype), NOISE.child("s").uniform((size,), dtype=dtype)
+    loc, scale = loc.requires_grad_(), scale.requires_grad_()
+    for q, shape in (
+        (getattr(D, name)(loc, scale), ()),
+        (getattr(D, name)(loc[0], scale[0]), (size,)),
+        (getattr(D, name)(loc[:2], scale[:2]), (LEAST,)),
+    ):
+        eps = NOISE.draw(q.noise_spec(shape))
+        z, right = q.rsample(shape, noise=NOISE), q.push(eps)
+        assert torch.equal(z, right)
+        assert torch.equal(q.sample(shape, noise=NOISE), right)
+        weights = NOISE.child("w").normal(z.shape, dtype=dtype)
+        ours, theirs = (
+            torch.autograd.grad((weights * y).sum(), (loc, scale), retain_graph=True) for y in (z, right)
+        )
+        for a, b in zip(ours, theirs):
+            torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-3)
+
+
+def test_location_scale_draws_differentiate_twice():
+    loc, scale = (torch.full((LEAST,), v, dtype=F64, requires_grad=True) for v in (0.3, 1.2))
+    z = D.Normal(loc, scale).rsample(noise=NOISE)
+    (first,) = torch.autograd.grad((z**3).sum(), scale, create_graph=True)
+    (second,) = torch.autograd.grad(first.sum(), scale)
+    eps = NOISE.normal((LEAST,), dtype=F64)
+    torch.testing.assert_close(second, 6 * z.detach() * eps**2)
+
+
+MAPS = {
+    "truncated": (
+        truncated_normal_quantile,
+        [[0.3, -2.0], [0.1, 0.0], [1.0, 2.0], [-1.0, 3.0], [2.0, torch.inf]],
+    ),
+    "softmax": (relaxed_one_hot, [[[0.1, -0.4, 2.0]], [[1.0, 0.2, -0.3]], 0.7]),
+}
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_fused_maps_equal_plain_torch_to_second_order(name):
+    function, values = MAPS[name]
+    values = [torch.tensor(v, dtype=F64) for v in values]
+    leaves = [v.clone().requires_grad_(bool(v.isfinite().all()) and v.ndim > 0) for v in values]
+    moved = [v for v in leaves if v.requires_grad]
+    plain = torch.func.vmap(lambda _: function(*values))(torch.zeros(1))[0]
+    z = function(*leaves)
+    torch.testing.assert_close(z.detach(), plain, rtol=1e-12, atol=1e-14)
+    weights = torch.linspace(0.5, 2.0, z.numel(), dtype=F64).view(z.shape)
+    first = torch.autograd.grad((weights * z.sin()).sum(), moved, create_graph=True)
+    places = [k for k, v in enumerate(leaves) if v.requires_grad]
+
+    def loss(*args):
+        given = list(values)
+        for k, a in zip(places, args):
+            given[k] = a
+        return (weights * function(*given).sin()).sum()
+
+    right = torch.func.grad(loss, argnums=tuple(range(len(places))))(*(values[k] for k in places))
+    for a, b in zip(first, right):
+        torch.testing.assert_close(a.detach(), b, rtol=1e-10, atol=1e-12)
+    assert torch.autograd.gradgradcheck(loss, moved, atol=1e-4)
+    eager = torch.autograd.grad(loss(*moved), moved)
+    compiled = torch.autograd.grad(torch.compile(loss, fullgraph=True, backend="aot_eager")(*moved), moved)
+    for a, b in zip(eager, compiled):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("kappa", [1e-3, 0.3, 2.0, 8.0, 29.0, 31.0, 1e4])
+def test_von_mises_in_single_precision(kappa):
+    """Value and velocity of the draw to 2 ulp of the exact ones at the noise given, the far tail included."""
+    eps = torch.cat((NOISE.normal((500,)), torch.tensor([-6.3, -4.61, -4.59, 1e-6, 4.7, 6.3])))
+    concentration = torch.full_like(eps, kappa, requires_grad=True)
+    z = vonmises_draw_quantile(concentration, eps)
+    wide = concentration.detach().double().requires_grad_()
+    right = vonmises_draw_quantile(wide, eps.double())
+    slopes = [torch.autograd.grad(y.sum(), k)[0].double() for y, k in ((z, concentration), (right, wide))]
+    for ours, exact in ((z.double(), right), slopes):
+        assert ((ours - exact).abs() <= 2.4e-7 * exact.abs() + 1e-30).all()
+
+
+def test_relaxed_rows_in_single_precision():
+    q = D.RelaxedOneHotCategorical(torch.tensor(0.5), logits=2 * NOISE.normal((4000, 10)))
+    eps = NOISE.draw(q.noise_spec(()))
+    z = q.rsample(noise=NOISE)
+    assert torch.equal(z, q.push(eps))
+    right = torch.softmax((q.logits.double() + eps.double()) / 0.5, -1)
+    torch.testing.assert_close(z.double(), right, rtol=2e-5, atol=1e-12)
+    torch.testing.assert_close(z.sum(-1), torch.ones(4000))
