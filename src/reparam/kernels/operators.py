@@ -11,6 +11,9 @@ vmap rules use. None of them reads or moves a generator of torch.
 
 import math
 from collections.abc import Sequence
+from functools import cache
+from importlib import import_module
+from types import ModuleType
 
 import torch
 from torch import Tensor
@@ -27,6 +30,16 @@ _library.define(
 )
 
 
+@cache
+def gpu() -> ModuleType | None:
+    """Return the Triton kernels, or None where triton is not installed."""
+    try:
+        import_module("triton")
+    except ImportError:
+        return None
+    return import_module("reparam.kernels.gpu")
+
+
 def _path_key(seed: Tensor, digest: Sequence[int]) -> Tensor:
     return philox.path_key(seed, tuple(digest))  # type: ignore[arg-type]
 
@@ -40,6 +53,9 @@ def _draw_one(
 ) -> Tensor:
     if key.device.type == "cpu":
         return cpu.draw(law, key, step, index, shape, 0, dtype)
+    kernels = gpu() if key.device.type == "cuda" else None
+    if kernels is not None:
+        return kernels.draw(law, key, step, index, shape, 0, dtype)
     return reference.draw(law, key, step, index, shape, 0, dtype).contiguous()
 
 

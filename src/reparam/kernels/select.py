@@ -1,25 +1,46 @@
 """The one place where a back end is chosen.
 
-On the CPU noise is drawn by Numba, elsewhere by the reference. In plain eager mode the kernel is called directly;
-under torch.compile, export, torch.func or a dispatch mode it is called as an operator (`kernels.operators`), with
-the same numbers.
+Noise is drawn by Numba on the CPU, by Triton on CUDA devices where it is installed, by the reference elsewhere. In
+plain eager mode the kernel is called directly; under torch.compile, export, torch.func or a dispatch mode it is called
+as an operator (`kernels.operators`), with the same numbers.
 """
 
 from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from reparam.kernels import operators  # noqa: F401  (registers the operators)
-from reparam.kernels.cpu import words
+from reparam.kernels.cpu import gaussian, words
 from reparam.kernels.cpu.draw import draw_at
+from reparam.kernels.operators import gpu  # and registers the operators
 from reparam.kernels.reference.philox import int64
 
 
-def describe() -> str:
-    """Return the name of the back end that draws noise on the CPU."""
-    return "numba"
+def describe(device: torch.device | str = "cpu") -> str:
+    """Return the name of the back end that draws noise on a device: "numba", "triton" or "reference"."""
+    kind = torch.device(device).type
+    if kind == "cpu":
+        return "numba"
+    return "triton" if kind == "cuda" and gpu() is not None else "reference"
+
+
+def fused(device: torch.device) -> ModuleType | None:
+    """Return the module of the fused Gaussian layer for a device, or None if it has none."""
+    served = {"numba": lambda: gaussian, "triton": lambda: gpu().gaussian}  # type: ignore[union-attr]
+    return served.get(describe(device), lambda: None)()
+
+
+def address(
+    key: int | Tensor, step: int | Tensor, index: Tensor | None, device: torch.device
+) -> tuple[Any, Any, Any]:
+    """Return key, step and row numbers as the kernels of a device take them, without waiting for a GPU."""
+    if device.type == "cpu":
+        return signed(key), signed(step), None if index is None else index.numpy()
+    key, step = (x if isinstance(x, Tensor) and x.device.type != "cpu" else signed(x) for x in (key, step))
+    return key, step, None if index is None else index.to(device, non_blocking=True).contiguous()
 
 
 def plain() -> bool:
@@ -44,8 +65,10 @@ def draw(
 ) -> Tensor:
     """Return numbers of one law at an address: `reference.draw`, with ints or 0-d int64 tensors as key and step."""
     if device.type == "cpu" and plain():
-        rows = None if index is None else index.numpy()
-        return draw_at(law, signed(key), signed(step), rows, shape, sample_ndim, dtype)
+        return draw_at(law, *address(key, step, index, device), shape, sample_ndim, dtype)
+    kernels = gpu() if device.type == "cuda" else None
+    if kernels is not None and plain():
+        return kernels.draw_at(law, *address(key, step, index, device), shape, sample_ndim, dtype, device)
     key, step = _tensor(key, device), _tensor(step, device)
     index = None if index is None else index.to(device)
     if index is None or index.ndim == 0 or sample_ndim == 0:
@@ -73,7 +96,11 @@ def derive(key: int | Tensor, value: int | Tensor, domain: int) -> int | Tensor:
 
 
 def _tensor(value: int | Tensor, device: torch.device) -> Tensor:
-    return value.to(device) if isinstance(value, Tensor) else int64(value, device)
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if device.type == "cpu":
+        return int64(value)
+    return torch.full((), signed(value), dtype=torch.int64, device=device)  # filled there: nothing waits
 
 
 def signed(value: int | Tensor) -> int:

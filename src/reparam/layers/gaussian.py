@@ -1,9 +1,9 @@
 """The Gaussian latent layer in one kernel each way, with its noise drawn again instead of kept."""
 
 import math
+from types import ModuleType
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,9 +27,9 @@ def gaussian(
 
     Shape: z as `loc`, kl (*B).
 
-    **Gradient**: exact for both results at fixed noise (the pathwise gradient: unbiased, one evaluation). On the
-    CPU in float32 and float64 one kernel each way, which keeps nothing but its inputs; elsewhere, and under
-    torch.compile and torch.func, plain torch. Second derivatives go through plain torch.
+    **Gradient**: exact for both results at fixed noise (the pathwise gradient: unbiased, one evaluation). In float32
+    and float64 on the CPU, and on CUDA where triton is installed, one kernel each way, which keeps nothing but its
+    inputs; elsewhere, and under torch.compile and torch.func, plain torch. Second derivatives go through plain torch.
 
     Raises:
         TypeError: unlike dtypes, or not floating.
@@ -42,8 +42,9 @@ def gaussian(
     """
     _check(loc, log_scale, event_ndim)
     noise = given(noise, "layers.gaussian")
-    native = loc.dtype in (torch.float32, torch.float64) and loc.device.type == log_scale.device.type == "cpu"
-    if native and loc.numel() and select.plain():
+    native = loc.dtype in (torch.float32, torch.float64) and loc.device == log_scale.device
+    kernels = select.fused(loc.device) if native and loc.numel() and select.plain() else None
+    if kernels is not None and (type(noise) is Noise or loc.device.type == "cpu"):
         n = math.prod(loc.shape[loc.ndim - event_ndim :])
         if type(noise) is not Noise:  # a scheme, or noise that is given as a tensor
             eps = noise.draw(NoiseSpec("normal", tuple(loc.shape), 0, loc.dtype))
@@ -51,9 +52,9 @@ def gaussian(
             return z, kl.view(loc.shape[: loc.ndim - event_ndim])
         if noise.index is not None:
             check_rows("normal", tuple(loc.shape), 0, noise.index)
-        index = None if noise.index is None else noise.index.reshape(-1).numpy()
-        key, step = select.signed(noise._path_key()), select.signed(noise.step)
-        z, kl = _Gaussian.apply(loc, log_scale, n, (key, step, index), noise)
+        index = None if noise.index is None else noise.index.reshape(-1)
+        address = select.address(noise._path_key(), noise.step, index, loc.device)
+        z, kl = _Gaussian.apply(loc, log_scale, n, address, noise, kernels)
         return z, kl.view(loc.shape[: loc.ndim - event_ndim])
     return _plain(loc, log_scale, noise, event_ndim)
 
@@ -75,22 +76,23 @@ class _Gaussian(torch.autograd.Function):
         loc: Tensor,
         log_scale: Tensor,
         n: int,
-        address: tuple[int, int, np.ndarray | None],
+        address: tuple[Any, Any, Any],
         noise: Noise,
+        kernels: ModuleType,
     ) -> tuple[Tensor, Tensor]:
         loc, log_scale = loc.contiguous(), log_scale.contiguous()
         ctx.save_for_backward(loc, log_scale)
-        ctx.n, ctx.address, ctx.noise = n, address, noise
-        return kernel.forward(loc, log_scale, n, address)
+        ctx.n, ctx.address, ctx.noise, ctx.kernels = n, address, noise, kernels
+        return kernels.forward(loc, log_scale, n, address)
 
     @staticmethod
     def backward(ctx: Any, grad_z: Tensor, grad_kl: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         loc, log_scale = ctx.saved_tensors
         if torch.is_grad_enabled() or not select.plain():
-            eps = ctx.noise.draw(NoiseSpec("normal", tuple(loc.shape), 0, loc.dtype))
-            return *_derivatives(loc, log_scale, ctx.n, eps, grad_z, grad_kl)[:2], None, None, None
-        grads = kernel.backward(loc, log_scale, ctx.n, ctx.address, grad_z.contiguous(), grad_kl.contiguous())
-        return *grads, None, None, None
+            eps = ctx.noise.draw(NoiseSpec("normal", tuple(loc.shape), 0, loc.dtype, loc.device))
+            return *_derivatives(loc, log_scale, ctx.n, eps, grad_z, grad_kl)[:2], *(None,) * 4
+        gradients = grad_z.contiguous(), grad_kl.contiguous()
+        return *ctx.kernels.backward(loc, log_scale, ctx.n, ctx.address, *gradients), *(None,) * 4
 
 
 class _Pushed(torch.autograd.Function):
