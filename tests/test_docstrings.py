@@ -28,7 +28,7 @@ def test_every_cited_key_is_in_the_bibliography():
     from pathlib import Path
 
     root = Path(__file__).parent.parent
-    known = set(re.findall(r"@misc\{([^,]+),", (root / "docs" / "references.bib").read_text()))
+    known = set(re.findall(r"@[a-z]+\{([^,]+),", (root / "docs" / "references.bib").read_text()))
     key = re.compile(r"\b[a-z]{2,}(?:-[a-z]+)?(?:19|20)\d\d\b")
     cited = {k for path in (root / "src").rglob("*.py") for k in key.findall(path.read_text())}
     assert cited <= known

@@ -63,7 +63,7 @@ ALLOWED = [
     (E.RELAX(Surrogate()), CHOICE, (0.7, 0.6, 0.8)),
     (E.StraightThrough(), BINARY, (0.9, 0.6, 0.62)),
     (E.GumbelSoftmax(), CHOICE, (0.82, 0.8, 0.93)),
-    (E.GumbelSoftmax(hard=True), BINARY, (0.82, 0.8, 0.5)),
+    (E.GumbelSoftmax(hard=True), BINARY, (0.82, 0.8, 0.8)),
     (E.GumbelRao(2), BINARY, (0.6, 0.45, 0.55)),
     (E.ReinMax(), BINARY, (0.83, 0.5, 0.52)),
 ]

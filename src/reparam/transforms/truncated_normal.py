@@ -29,7 +29,7 @@ def truncated_normal_quantile(eps: Tensor, loc: Tensor, scale: Tensor, low: Tens
     Example:
         >>> far = [torch.tensor(v) for v in (0.0, 0.0, 1.0, 9.0, 11.0)]
         >>> truncated_normal_quantile(*far)
-        tensor(9.0750)
+        tensor(9.0758)
     """
     return QUANTILE(*torch.broadcast_tensors(eps, loc, scale, low, high))
 
