@@ -184,8 +184,6 @@ class Noise:
         """Return noise whose samples are a randomly shifted Sobol sequence, best where S is a power of two."""
         return _scheme(self, "sobol")
 
-    # --- draws -------------------------------------------------------------------------------------------
-
     def bits(
         self,
         shape: Sequence[int] | int = (),
