@@ -170,8 +170,6 @@ class Noise:
             return integer_key(self.seed, self.path)
         return select.path_key(self.seed, path_digest(self.path))
 
-    # --- schemes for the sample axis, dim 0: see reparam.schemes ------------------------------------------
-
     def antithetic(self) -> "Noise":
         """Return noise whose samples come in pairs u, 1 - u; of an odd number the last stands alone."""
         return _scheme(self, "antithetic")
