@@ -5,9 +5,12 @@
 The streams are those of tests/streams.py: neighbours in a stream differ in one coordinate. First the same tests
 read a deliberately broken generator (Philox with 2 rounds), which must fail; then the streams, which must not.
 
-dieharder calls a p-value FAILED when it is below 1e-6 or above 1 - 1e-6, and WEAK below .005 or above .995: right
-words give about 1 % WEAK, and one FAILED in 500,000 p-values. The exit code is 1 when a stream fails or the broken
-generator passes. Its tests 5, 6, 7 ("suspect") and 14 ("do not use") are left out, as its authors advise.
+A p-value below 1e-6 is a failure, one in a million of right words; below .005 it is weak. The upper tail is not
+judged: dieharder compares its n p-samples with i/(n + 1), which lie nearer to them than their distribution
+function does, so right words come above 1 - 1e-6 in .26 % of all tests with n = 20, .06 % with 40, .01 % with 100
+(simulated), and words that are too regular show in the p-samples, hence in the lower tail. The exit code is 1 when
+a stream fails or the broken generator passes. Its tests 5, 6, 7 ("suspect") and 14 ("do not use") are left out, as
+its authors advise.
 
 dieharder is in Debian's package of that name (Brown, Eddelbuettel and Bauer, version 3.31.1).
 """
@@ -61,11 +64,11 @@ class Outcome:
 
     @property
     def failed(self) -> bool:
-        return not 1e-6 <= self.p_value <= 1 - 1e-6
+        return self.p_value < 1e-6
 
     @property
     def weak(self) -> bool:
-        return not self.failed and not 0.005 <= self.p_value <= 0.995
+        return 1e-6 <= self.p_value < 0.005
 
 
 def main() -> int:
@@ -129,7 +132,7 @@ def feed(pipe: IO[bytes], name: str) -> None:
     try:
         for words in chunks(name):
             pipe.write(words.tobytes())
-    except BrokenPipeError:
+    except (BrokenPipeError, ValueError):  # ValueError: closed on our side, between two chunks
         return
 
 
@@ -141,7 +144,7 @@ def table(results: dict[str, list[Outcome]], found: int, of: int, psamples: int)
         f"Made by `make quality` ({psamples} p-samples behind each p-value). The broken generator (Philox with 2",
         f"rounds) failed {found} of {of} p-values of tests {', '.join(map(str, BROKEN_TESTS))}. Of the "
         f"{len(everything)} p-values of our streams {sum(o.failed for o in everything)} failed and "
-        f"{sum(o.weak for o in everything)} are weak ({0.01 * len(everything):.0f} expected).",
+        f"{sum(o.weak for o in everything)} are weak, below .005 ({0.005 * len(everything):.0f} expected).",
         "",
         "| test | " + " | ".join(results) + " |",
         "|---|" + "---|" * len(results),
