@@ -36,7 +36,7 @@ def elbo(
     Args:
         log_density: maps z of shape (S, *B, *E) to (S, *B).
         q: q(z|x), batch shape (*B), event shape (*E); reparameterized.
-        prior: p(z), of the same event shape.
+        prior: p(z), of the event shape of q and a batch shape that broadcasts to q's.
         kl: "analytic" (needs a registered formula) or "monte_carlo", mean_s [log q(z_s) - log p(z_s)].
         beta: weight of the KL in the objective, >= 0.
         free_bits: nats per example below which the KL is not pressed further, >= 0.
@@ -51,7 +51,7 @@ def elbo(
 
     Raises:
         TypeError: q has no pathwise derivative.
-        ValueError: options that exclude each other, or no analytic KL.
+        ValueError: options that exclude each other, a prior of other shapes, or no analytic KL.
 
     References: kingma2014, roeder2017 (stl), kingma2016 (free bits).
 
@@ -65,6 +65,8 @@ def elbo(
     check_samples("elbo", samples)
     q = reparameterized("elbo", convert(q))
     _check_options(prior, kl, beta, free_bits, gradient)
+    if prior is not None:
+        _check_prior(prior, q)
     z = q.rsample((samples,), noise=given(noise, "elbo"))
     if prior is None:
         bound = (evaluate(log_density, z, q) - log_q(q, z, gradient)).mean(0)
@@ -117,6 +119,18 @@ def reparameterized(who: str, q: Distribution) -> Distribution:
             "write the bound with reparam.expect and an estimator"
         )
     return q
+
+
+def _check_prior(prior: torch.distributions.Distribution, q: Distribution) -> None:
+    """Raise unless log p(z) is one number for each example of q."""
+    pairs = zip(reversed(prior.batch_shape), reversed(q.batch_shape))
+    fits = len(prior.batch_shape) <= len(q.batch_shape) and all(m in (1, n) for m, n in pairs)
+    if prior.event_shape != q.event_shape or not fits:
+        raise ValueError(
+            f"elbo: prior must have the event shape of q, {tuple(q.event_shape)}, and a batch shape that broadcasts "
+            f"to q's, {tuple(q.batch_shape)}; got {tuple(prior.event_shape)} and {tuple(prior.batch_shape)}; wrap "
+            "prior or q in Independent, or expand q"
+        )
 
 
 def _check_options(
