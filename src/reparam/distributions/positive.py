@@ -5,6 +5,7 @@ from torch import Tensor
 
 from reparam.distributions import laws
 from reparam.distributions.explicit import Explicit
+from reparam.transforms.quotients import log_quotient
 
 
 class Exponential(Explicit, torch.distributions.Exponential):
@@ -72,17 +73,20 @@ class Weibull(Explicit, torch.distributions.Weibull):
 
     def pull(self, x: Tensor) -> Tensor:
         """Return (x / scale)^concentration."""
-        return torch.exp(self.concentration * torch.log(x / self.scale))
+        return torch.exp(self.concentration * log_quotient(x, self.scale))
 
     def log_slope(self, x: Tensor) -> Tensor:
         """Return log(concentration / scale) + (concentration - 1) log(x / scale)."""
-        log_ratio = torch.log(x / self.scale)
+        log_ratio = log_quotient(x, self.scale)
         return torch.log(self.concentration) - torch.log(self.scale) + (self.concentration - 1) * log_ratio
 
     def pathwise(self, x: Tensor) -> dict[str, Tensor]:
         """Return dz/dscale = x / scale and dz/dconcentration = -x log(x / scale) / concentration."""
         ratio = x / self.scale
-        return {"scale": ratio, "concentration": -self.scale * torch.xlogy(ratio, ratio) / self.concentration}
+        return {
+            "scale": ratio,
+            "concentration": -torch.where(x > 0, x * log_quotient(x, self.scale), 0.0) / self.concentration,
+        }
 
 
 class Half(Explicit):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
 HALF_LOG_2PI = 0.91893853320467274178
 # log Gamma(x) - ((x - 1/2) log x - x + log(2 pi)/2) = sum_k STIRLING[k] x^-(2k+1)
@@ -37,7 +38,7 @@ def gamma_log_density(y: Tensor, alpha: Tensor) -> Tensor:
 def beta_log_density(xi: Tensor, a: Tensor, b: Tensor) -> Tensor:
     """log density of xi = logit x: a log(x/mu) + b log(y/(1 - mu)) + log(ab/(2 pi S))/2 + Stirling remainders."""
     S = a + b
-    logx, logy = -torch.nn.functional.softplus(-xi), -torch.nn.functional.softplus(xi)
+    logx, logy = logsigmoid(xi), logsigmoid(-xi)
     near = torch.minimum(a, b) >= 1.0
     one = torch.ones_like(S)
     p, q, s = torch.where(near, a, one), torch.where(near, b, one), torch.where(near, S, 2.0 * one)

@@ -1,4 +1,4 @@
-"""Quotients with a removable zero, smooth through it to every order: (e^y - 1) / y and log(1 + t) / t.
+"""Quotients with a removable zero, smooth through it to every order: (e^y - 1) / y and log(1 + t) / t; log(x / y).
 
 Near zero the power series is summed, so that derivatives of any order are as accurate as the value.
 """
@@ -22,6 +22,15 @@ def exprel(y: Tensor) -> Tensor:
     return torch.where(near, series, torch.expm1(far) / far)
 
 
+def exprel_slope(y: Tensor) -> Tensor:
+    """Return d/dy (e^y - 1)/y = sum_k y^k / (k! (k + 2)) = (e^y - exprel(y)) / y, which is 1/2 at 0; for y <= 0."""
+    near = y.abs() < EXPREL_RADIUS
+    terms = EXPREL_TERMS.get(y.dtype, 11)
+    series = horner(torch.where(near, y, 0.0), [1 / (math.factorial(k) * (k + 2)) for k in range(terms)])
+    far = torch.where(near, -1.0, y)
+    return torch.where(near, series, (torch.exp(far) - torch.expm1(far) / far) / far)
+
+
 def logrel(t: Tensor) -> Tensor:
     """Return log(1 + t) / t = sum_k (-t)^k / (k + 1), which is 1 at 0."""
     near = t.abs() < LOGREL_RADIUS
@@ -29,6 +38,13 @@ def logrel(t: Tensor) -> Tensor:
     series = horner(torch.where(near, -t, 0.0), [1 / (k + 1) for k in range(terms)])
     far = torch.where(near, 1.0, t)
     return torch.where(near, series, torch.log1p(far) / far)
+
+
+def log_quotient(x: Tensor, y: Tensor) -> Tensor:
+    """Return log(x / y), x, y > 0, with the difference x - y taken first where they are near each other."""
+    near = (x > y / 2) & (x < 2 * y)
+    apart = torch.where(near, (x - y) / y, 0.0)
+    return torch.where(near, torch.log1p(apart), torch.log(torch.where(near, 1.0, x / y)))
 
 
 def horner(x: Tensor, coefficients: list[float]) -> Tensor:
