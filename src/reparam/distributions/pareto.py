@@ -5,7 +5,8 @@ from torch import Tensor
 
 from reparam.distributions import laws
 from reparam.distributions.explicit import Explicit
-from reparam.transforms.quotients import exprel, log_quotient, logrel
+from reparam.special.logarithms import log_quotient
+from reparam.transforms.quotients import exprel, logrel
 
 
 class Pareto(Explicit, torch.distributions.Pareto):

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from reparam.special.logarithms import log_ratio_from_log
+
 HALF_LOG_2PI = 0.91893853320467274178
 # log Gamma(x) - ((x - 1/2) log x - x + log(2 pi)/2) = sum_k STIRLING[k] x^-(2k+1)
 STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
@@ -24,11 +26,11 @@ def stirling_remainder(x: Tensor) -> Tensor:
     return torch.where(x >= 15.0, total * r, direct)
 
 
-def gamma_log_density(y: Tensor, alpha: Tensor) -> Tensor:
+def gamma_log_density(y: Tensor, alpha: Tensor, w: Tensor | None = None) -> Tensor:
     """log density of y = log z: alpha (w - e^w) - log Gamma(alpha) + alpha log alpha with w = y - log alpha."""
     large = alpha >= 1.0
     a = torch.where(large, alpha, 1.0)
-    w = torch.where(large, y - a.log(), 0.0)
+    w = torch.where(large, log_ratio_from_log(y, a) if w is None else w, 0.0)
     central = a * (w - torch.expm1(w)) + 0.5 * a.log() - HALF_LOG_2PI - stirling_remainder(a)
     small = torch.where(large, 1.0, alpha)
     direct = small * y - torch.exp(torch.where(large, torch.zeros_like(y), y)) - torch.lgamma(small)

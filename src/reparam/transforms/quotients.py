@@ -1,4 +1,4 @@
-"""Quotients with a removable zero, smooth through it to every order: (e^y - 1) / y and log(1 + t) / t; log(x / y).
+"""Quotients with a removable zero, smooth through it to every order: (e^y - 1) / y and log(1 + t) / t.
 
 Near zero the power series is summed, so that derivatives of any order are as accurate as the value.
 """
@@ -38,13 +38,6 @@ def logrel(t: Tensor) -> Tensor:
     series = horner(torch.where(near, -t, 0.0), [1 / (k + 1) for k in range(terms)])
     far = torch.where(near, 1.0, t)
     return torch.where(near, series, torch.log1p(far) / far)
-
-
-def log_quotient(x: Tensor, y: Tensor) -> Tensor:
-    """Return log(x / y), x, y > 0, with the difference x - y taken first where they are near each other."""
-    near = (x > y / 2) & (x < 2 * y)
-    apart = torch.where(near, (x - y) / y, 0.0)
-    return torch.where(near, torch.log1p(apart), torch.log(torch.where(near, 1.0, x / y)))
 
 
 def horner(x: Tensor, coefficients: list[float]) -> Tensor:
