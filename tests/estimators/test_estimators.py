@@ -191,6 +191,32 @@ def test_training_the_surrogate_lowers_the_variance():
     assert sum(history[-10:]) < 0.6 * sum(history[:10])
 
 
+@pytest.mark.parametrize("samples", [1, 3])
+def test_variance_loss_has_its_derivative_in_what_is_learned(samples):
+    """At fixed noise, in REBAR's scale and temperature, RELAX's temperature and a module's numbers, by differences."""
+
+    def spread(make):
+        def f(a, b):
+            leaf = torch.tensor([0.3, -0.4], dtype=F64).expand(5, 2).clone().requires_grad_()
+            q = D.Independent(D.Bernoulli(logits=leaf), 1)
+            value = rp.expect(
+                lambda z: (z.sum(-1) - 0.45) ** 2, q, samples=samples, noise=rp.Noise(3), estimator=make(a, b)
+            )
+            (gradient,) = torch.autograd.grad(value.sum(), leaf, create_graph=True)
+            return E.variance_loss(gradient)
+
+        return f
+
+    ways = (
+        lambda a, b: E.REBAR(a, b),
+        lambda a, b: E.RELAX(temperature=a + b),
+        lambda a, b: E.RELAX(lambda z: a * torch.sigmoid(b * z).sum(-1)),
+    )
+    for make in ways:
+        learned = [torch.tensor(x, dtype=F64, requires_grad=True) for x in (0.7, 0.9)]
+        assert torch.autograd.gradcheck(spread(make), learned)
+
+
 def test_moving_average_takes_in_past_values_only():
     """B12: the baseline of a step is the average before it."""
     estimator = E.ScoreFunction("moving_average", decay=0.5)
