@@ -186,8 +186,8 @@ def test_local_definition_by_finite_differences():
 
 @pytest.mark.parametrize("count", [1, 511, 513, 200_000])
 def test_fused_kl_is_its_definition(count):
-    """One pass over float32 weights against torch in float64; 200,000 weights are shared out to two threads."""
-    loc, log_scale = (Noise(k).normal((count,)).requires_grad_() for k in (0, 1))
+    """One pass over float32 weights against torch in float64, two laws; the larger is shared out to two threads."""
+    laws = [Noise(k).normal((n,)).requires_grad_() for k, n in enumerate((count, count, 3, 3))]
     m, s = torch.tensor(0.3), torch.tensor(0.6)
     before = torch.get_num_threads()
     results = []
@@ -197,9 +197,9 @@ def test_fused_kl_is_its_definition(count):
         (local._normal_kl, torch.float64, 1),
     ):
         torch.set_num_threads(threads)
-        value = f(*(t.to(to) for t in (loc, log_scale, m, s)))
+        value = f(*(t.to(to) for t in (m, s, *laws)))
         torch.set_num_threads(before)
-        results.append([value.detach(), *torch.autograd.grad(3 * value, (loc, log_scale))])
+        results.append([value.detach(), *torch.autograd.grad(3 * value, laws)])
     assert all(torch.equal(a, b) for a, b in zip(*results[:2]))
     for got, want in zip(results[0], results[2]):
         torch.testing.assert_close(got, want.to(got.dtype), rtol=2e-6, atol=2e-6)
@@ -208,13 +208,13 @@ def test_fused_kl_is_its_definition(count):
 def test_kl_gradients_of_both_orders():
     m, s = (torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (0.3, 0.6))
     loc, log_scale = (Noise(k).normal((2, 3), dtype=torch.float64).requires_grad_() for k in (0, 1))
-    assert torch.autograd.gradcheck(local.normal_kl, (loc, log_scale, m, s))
-    assert torch.autograd.gradgradcheck(local.normal_kl, (loc, log_scale, m, s))
+    assert torch.autograd.gradcheck(local.normal_kl, (m, s, loc, log_scale))
+    assert torch.autograd.gradgradcheck(local.normal_kl, (m, s, loc, log_scale))
     weights = [t.detach().float().requires_grad_() for t in (loc, log_scale)]
     prior = torch.tensor(0.3), torch.tensor(0.6)
     second = []
     for f in (local.normal_kl, local._normal_kl):
-        first = torch.autograd.grad(f(*weights, *prior), weights, create_graph=True)
+        first = torch.autograd.grad(f(*prior, *weights), weights, create_graph=True)
         second.append(torch.autograd.grad(sum(g.square().sum() for g in first), weights))
     torch.testing.assert_close(*second)
 

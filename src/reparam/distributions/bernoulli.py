@@ -39,7 +39,7 @@ class Bernoulli(Distribution, torch.distributions.Bernoulli):
         """Return 1[logits + eps > 0]."""
         given = self.parameters()
         logits = given["logits"] if "logits" in given else torch.special.logit(given["probs"])
-        return (logits + eps > 0).to(eps.dtype)
+        return (logits.detach() + eps).gt_(0).to(eps.dtype)  # in place: no pass from bool to numbers
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return log P(b = value) in nats; exact at probs 0 and 1.
@@ -55,7 +55,7 @@ class Bernoulli(Distribution, torch.distributions.Bernoulli):
             if made is not None:
                 return made
             up = l > 0
-            return (value - up.to(l.dtype)) * l - torch.where(up, softplus(-l), softplus(l))
+            return (value - up.to(l.dtype)) * l - softplus(torch.where(up, -l, l))
         # the branch that does not count is given a harmless argument, so that its gradient is 0 and not nan
         one = torch.where(value != 0, probs, 1.0)
         zero = torch.where(value != 1, probs, 0.0)
