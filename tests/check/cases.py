@@ -1,6 +1,5 @@
 """Labelled losses: right ones of every kind, and planted faults with the cause that should be named."""
 
-import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from torch import nn
 from torch.distributions import Beta, Dirichlet, Gamma, Normal, StudentT
 
 import reparam as rp
+from reparam.check.target import load_function
 
 GALLERY = Path(__file__).parents[2] / "examples" / "wrong_gradients"
 
@@ -553,10 +553,7 @@ FIELD = {
 
 def gallery(name: str) -> Callable[[], tuple]:
     """Return `build` of a script of the gallery."""
-    spec = importlib.util.spec_from_file_location(name, GALLERY / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.build
+    return load_function(f"{GALLERY / name}.py:build")
 
 
 CASES += [Case(name, gallery(name), "biased", cause) for name, cause in FIELD.items()]

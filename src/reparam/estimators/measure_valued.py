@@ -112,7 +112,7 @@ class MeasureValued:
     Gradient: unbiased for any f, also where it jumps. Low variance for few sites. Derivatives of any order are
     unbiased for probabilities inside (0, 1): those above the first are the score function's.
     Cost: S (1 + 2 P n) evaluations of f as one call, n sites in the event, P parameters of a site.
-    Source: mohamed2020, heidergott2008.
+    Source: mohamed2020.
     """
 
     unbiased: ClassVar[bool] = True
