@@ -147,9 +147,10 @@ def parameters(inner: torch.distributions.Categorical) -> dict[str, Tensor]:
     return {"probs" if not lazy and inner.__dict__.get("probs") is inner._param else "logits": inner._param}
 
 
-def raw(q: Lazy) -> Tensor:
+def raw(q: torch.distributions.Categorical) -> Tensor:
     """Return the probs or logits that were given, the logits before they are normalised."""
-    return q._raw if "_raw" in q.__dict__ else q._param
+    given = q.__dict__.get("_raw")
+    return q._param if given is None else given
 
 
 def scores(q: Categorical) -> Tensor:

@@ -7,7 +7,6 @@ given g = df/dz:   df/dl_j = df/deps_j = z_j (g_j - sum_k g_k z_k)/t
 import numpy as np
 from numba import types
 from numba.extending import overload
-
 from torch import Tensor
 
 from reparam.kernels.cpu import elementary as el
