@@ -85,7 +85,7 @@ def derivatives(
         draws, rows = pieces[number]
         given = [p[rows] for p in parameters]
         into = slice(number, number + 1) if by_draws else rows
-        lines = [(draws, rows.start)] if by_draws else [(one, rows) for one in range(e.shape[0])]
+        lines: list[Any] = [(draws, rows.start)] if by_draws else [(one, rows) for one in range(e.shape[0])]
         for turn, line in enumerate(lines):  # the draws of one mixture add up
             targets = [slope[line], *(a[into] for a in arrays)]
             kernel.derivatives(e[line], values[line], g[line], *given, *targets, wide, turn > 0)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from reparam.distributions import Independent, Normal, OneHotCategorical, convert
+from reparam.layers.gaussian import gaussian
 from reparam.layers.scope import layer_noise
 from reparam.noise import Noise
 from reparam.transforms.relaxation import Site, gumbel_rao, gumbel_straight_through, reinmax, straight_through
@@ -108,6 +109,11 @@ class GaussianLatent(Latent):
         """Return q(z | h) = N(loc, exp(log_scale)^2)."""
         loc, log_scale = self.linear(h).chunk(2, -1)
         return Independent(Normal(loc, torch.exp(log_scale)), 1)
+
+    def forward(self, h: Tensor, *, noise: Noise | None = None) -> tuple[Tensor, Tensor]:
+        """Return z and KL(q || N(0, I)), in one pass; see `layers.gaussian`."""
+        loc, log_scale = self.linear(h).chunk(2, -1)
+        return gaussian(loc, log_scale, noise=layer_noise(self, noise))
 
 
 class CategoricalLatent(nn.Module):

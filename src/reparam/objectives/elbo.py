@@ -78,12 +78,23 @@ def elbo(
         divergence = draws.mean(0)
         if samples > 1:
             error = draws.detach().std(0) / math.sqrt(samples)
-    pressed = torch.clamp(divergence, min=free_bits) if free_bits else divergence
+    return weighed(reconstruction, divergence, beta, free_bits, error)
+
+
+def weighed(
+    reconstruction: Tensor,
+    kl: Tensor,
+    beta: float | Tensor = 1.0,
+    free_bits: float = 0.0,
+    error: Tensor | None = None,
+) -> Terms:
+    """Return the terms of bound = reconstruction - KL and objective = reconstruction - beta max(KL, free_bits)."""
+    pressed = torch.clamp(kl, min=free_bits) if free_bits else kl
     return Terms(
-        bound=reconstruction - divergence,
+        bound=reconstruction - kl,
         objective=reconstruction - beta * pressed,
         reconstruction=reconstruction,
-        kl=divergence,
+        kl=kl,
         kl_standard_error=error,
     )
 
@@ -130,10 +141,7 @@ def _check_options(
         raise ValueError(f"elbo: gradient must be 'total' or 'stl'; got {gradient!r}")
     if kl not in ("analytic", "monte_carlo"):
         raise ValueError(f"elbo: kl must be 'analytic' or 'monte_carlo'; got {kl!r}")
-    if not isinstance(beta, Tensor) and not beta >= 0:
-        raise ValueError(f"elbo: beta must be >= 0; got {beta!r}")
-    if not free_bits >= 0:
-        raise ValueError(f"elbo: free_bits must be >= 0 nats; got {free_bits!r}")
+    check_weights(beta, free_bits)
     if prior is None and (isinstance(beta, Tensor) or beta != 1 or free_bits):
         raise ValueError(
             "elbo: beta and free_bits weigh KL(q || prior); got no prior; pass prior= and log p(x|z)"
@@ -142,3 +150,11 @@ def _check_options(
         raise ValueError(
             "elbo: an analytic KL has no score term to drop; got gradient='stl'; write kl='monte_carlo'"
         )
+
+
+def check_weights(beta: float | Tensor, free_bits: float) -> None:
+    """Raise unless the weights of a KL are none below 0."""
+    if not isinstance(beta, Tensor) and not beta >= 0:
+        raise ValueError(f"elbo: beta must be >= 0; got {beta!r}")
+    if not free_bits >= 0:
+        raise ValueError(f"elbo: free_bits must be >= 0 nats; got {free_bits!r}")
