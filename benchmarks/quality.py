@@ -146,9 +146,9 @@ def table(results: dict[str, list[Outcome]], found: int, of: int, psamples: int,
     lines = [
         "# dieharder over streams along every coordinate of the address",
         "",
-        f"Made by `make quality`: {psamples} p-samples behind each p-value, {large} for tests 205 to 209. The broken generator",
-        f"(Philox with 2 rounds) failed {found} of {of} p-values of tests {', '.join(map(str, BROKEN_TESTS))}. Of the "
-        f"{len(everything)} p-values of our streams {sum(o.failed for o in everything)} failed and "
+        f"Made by `make quality`: {psamples} p-samples behind each p-value, {large} for tests 205 to 209. The broken",
+        f"generator (Philox with 2 rounds) failed {found} of {of} p-values of tests "
+        f"{', '.join(map(str, BROKEN_TESTS))}. Of the {len(everything)} p-values of our streams {sum(o.failed for o in everything)} failed and "
         f"{sum(o.weak for o in everything)} are weak, below .005 ({0.005 * len(everything):.0f} expected).",
         "",
         "| test | " + " | ".join(results) + " |",

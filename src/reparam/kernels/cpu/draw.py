@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from reparam.kernels.cpu.fill import CODES, PIECE, many_rows, one_row, share_keys, share_row, share_rows
+from reparam.kernels.cpu.memory import empty
 from reparam.kernels.cpu.threads import together
 
 KINDS = {torch.float32: np.float32, torch.float64: np.float64}
@@ -57,7 +58,7 @@ def numbers(law: str, key: int, step: int, rows: Rows, shape: Sequence[int], dty
         values = np.empty(shape, kind)
         fill(code, key, step, rows, values.reshape(-1))
         return torch.from_numpy(values)
-    held = torch.empty(shape, dtype=working(law, dtype))
+    held = empty(shape, working(law, dtype))
     fill(0 if law == "uniform" and dtype in COARSE else code, key, step, rows, held.view(-1).numpy())
     return held if kind is not None else finished(law, held, dtype)
 

@@ -8,7 +8,7 @@ arguments: each takes one piece after another until none is left. A number never
 from numba import types
 from numba.extending import overload
 
-from reparam.kernels.cpu import laws, normal
+from reparam.kernels.cpu import laws, laws32, normal
 from reparam.kernels.cpu.jit import jit
 from reparam.kernels.cpu.lanes import WIDE, inline
 from reparam.kernels.cpu.words import fill_row, fill_rows
@@ -27,6 +27,9 @@ def mapped(law, values):
 def _mapped(law, values):
     narrow = values.dtype == types.float32
     to_normal, to_uniform = (normal.map32, laws.uniform32) if narrow else (normal.map64, laws.uniform64)
+    by = laws32 if narrow else laws
+    to_exponential, to_gumbel, to_laplace = by.exponential, by.gumbel, by.laplace
+    to_logistic, to_cauchy = by.logistic, by.cauchy
 
     def choose(law, values):
         if law == 1:
@@ -34,15 +37,15 @@ def _mapped(law, values):
         elif law == 2:
             to_uniform(values)
         elif law == 3:
-            laws.exponential(values)
+            to_exponential(values)
         elif law == 4:
-            laws.gumbel(values)
+            to_gumbel(values)
         elif law == 5:
-            laws.logistic(values)
+            to_logistic(values)
         elif law == 6:
-            laws.laplace(values)
+            to_laplace(values)
         elif law == 7:
-            laws.cauchy(values)
+            to_cauchy(values)
         elif law == 8:
             laws.rademacher(values)
 

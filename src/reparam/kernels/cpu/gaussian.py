@@ -19,6 +19,7 @@ from torch import Tensor
 from reparam.kernels.cpu.fill import CODES, many_rows, one_row
 from reparam.kernels.cpu.floats import bits_of_float32, float32_of, fma
 from reparam.kernels.cpu.jit import jit
+from reparam.kernels.cpu.memory import empty
 from reparam.kernels.cpu.threads import CHUNK, SERIAL_BELOW, run_chunks
 
 Address = tuple[int, int, np.ndarray | None]  # key, step, row numbers
@@ -106,7 +107,7 @@ def rows_pass(kernel, address: Address, eps, arrays) -> None:
 
 def forward(loc: Tensor, log_scale: Tensor, n: int, address: Address) -> tuple[Tensor, Tensor]:
     """Return z like `loc` and the KL of each run of n elements, flat; not empty, contiguous, float32 or float64."""
-    z, kl = torch.empty_like(loc), torch.empty(loc.numel() // n, dtype=loc.dtype)
+    z, kl = empty(loc.shape, loc.dtype), torch.empty(loc.numel() // n, dtype=loc.dtype)
     mu, s, values = (x.detach().numpy().reshape(-1, n) for x in (loc, log_scale, z))
     rows_pass(forward_pass, address, values, (mu, s, values, kl.numpy()))
     return z, kl
@@ -124,7 +125,7 @@ def backward(
     loc: Tensor, log_scale: Tensor, n: int, address: Address, grad_z: Tensor, grad_kl: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Return the derivatives with respect to loc and log_scale; the noise is drawn again."""
-    grad_loc, grad_log_scale = torch.empty_like(loc), torch.empty_like(loc)
+    grad_loc, grad_log_scale = (empty(loc.shape, loc.dtype) for _ in range(2))
     tensors = (loc, log_scale, grad_z, grad_loc, grad_log_scale)
     mu, s, dz, dmu, ds = (x.detach().numpy().reshape(-1, n) for x in tensors)
     dkl = grad_kl.detach().numpy().reshape(-1)
