@@ -43,7 +43,7 @@ def flat(eps: Tensor, *parameters: Tensor) -> tuple[np.ndarray, list[np.ndarray]
 
 def quantile(eps: Tensor, log_weights: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
     """Return z with sum_k w_k Phi((z - m_k)/s_k) = Phi(eps), on the CPU, float32 or float64."""
-    z = torch.empty(eps.shape, dtype=eps.dtype)
+    z = torch.empty(eps.shape, dtype=eps.dtype, device="cpu")
     if not z.numel():
         return z
     e, parameters = flat(eps, log_weights, loc, scale)
@@ -68,14 +68,16 @@ def derivatives(
 ) -> tuple[Tensor, ...]:
     """Return the derivatives of sum(gradient z) in eps, log weights, loc and scale."""
     e, parameters = flat(eps, log_weights, loc, scale)
-    of_eps = torch.empty(eps.shape, dtype=eps.dtype)
+    of_eps = torch.empty(eps.shape, dtype=eps.dtype, device="cpu")
     if not eps.numel():
         return of_eps, *(torch.zeros_like(p) for p in (log_weights, loc, scale))
     slope, g = of_eps.view(e.shape).numpy(), gradient.contiguous().view(e.shape).numpy()
     values = z.view(e.shape).numpy()
     by_draws, pieces = parts(*e.shape)
     rows_of_sums = len(pieces) if by_draws else e.shape[1]
-    sums = torch.zeros(3, rows_of_sums, loc.shape[-1], dtype=torch.float64 if by_draws else eps.dtype)
+    sums = torch.zeros(
+        3, rows_of_sums, loc.shape[-1], dtype=torch.float64 if by_draws else eps.dtype, device="cpu"
+    )
     arrays = sums.numpy()
 
     def work(number: int) -> None:

@@ -35,7 +35,7 @@ def location_scale_draw(
     key, step = select.signed(noise._path_key()), select.signed(noise.step)
     if torch.is_grad_enabled() and (loc.requires_grad or scale.requires_grad):
         return _Draw.apply(law, key, step, shape, loc, scale)
-    z = torch.empty(shape, dtype=loc.dtype)
+    z = torch.empty(shape, dtype=loc.dtype, device="cpu")
     draw_affine(law, key, step, loc.contiguous(), scale.contiguous(), z, z)
     return z
 
@@ -43,8 +43,8 @@ def location_scale_draw(
 class _Draw(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, law: str, key: int, step: int, shape: Any, loc: Tensor, scale: Tensor) -> Tensor:
-        z = torch.empty(shape, dtype=loc.dtype)
-        eps = torch.empty(shape, dtype=loc.dtype) if ctx.needs_input_grad[5] else z
+        z = torch.empty(shape, dtype=loc.dtype, device="cpu")
+        eps = torch.empty(shape, dtype=loc.dtype, device="cpu") if ctx.needs_input_grad[5] else z
         draw_affine(law, key, step, loc.contiguous(), scale.contiguous(), z, eps)
         ctx.one = loc.shape if loc.shape != shape else None
         if ctx.needs_input_grad[5]:

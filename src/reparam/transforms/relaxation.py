@@ -102,7 +102,7 @@ def _relaxed(logits: Tensor, eps: Tensor, temperature: Tensor) -> Tensor:
 
 
 def _forward(logits: Tensor, eps: Tensor, temperature: Tensor) -> tuple[Tensor, tuple[()]]:
-    z, K = torch.empty(eps.shape, dtype=eps.dtype), eps.shape[-1]
+    z, K = torch.empty(eps.shape, dtype=eps.dtype, device="cpu"), eps.shape[-1]
     t = temperature.detach().view(-1).numpy()[0]
     rows = tuple(x.contiguous().view(-1, K) for x in (logits, eps))
     run_pieces(lambda a, b, c: kernel.forward(a, b, t, c), rows, (z.view(-1, K),), K)

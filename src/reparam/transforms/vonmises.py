@@ -37,7 +37,7 @@ def _plain(eps: Tensor, concentration: Tensor) -> Tensor:
 
 
 def _forward(eps: Tensor, concentration: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-    z, velocity = (torch.empty(eps.shape, dtype=eps.dtype) for _ in range(2))
+    z, velocity = (torch.empty(eps.shape, dtype=eps.dtype, device="cpu") for _ in range(2))
     run_pieces(vonmises_draw, (concentration.contiguous(), eps.contiguous()), (z, velocity))
     return z, (velocity,)
 

@@ -249,7 +249,7 @@ def _by_rows(
 ) -> tuple[Tensor, ...]:
     shape, dtype = promoted(*tensors)
     flat = [t.detach().float().expand(shape).contiguous().view(-1).numpy() for t in tensors]
-    results = [torch.empty(shape, dtype=torch.float32) for _ in range(outputs)]
+    results = [torch.empty(shape, dtype=torch.float32, device="cpu") for _ in range(outputs)]
     filled = [r.view(-1).numpy() for r in results]
     size = max(1, CHUNK // K) * K
     count = shape.numel()

@@ -57,7 +57,7 @@ def numbers(law: str, key: int, step: int, rows: Rows, shape: Sequence[int], dty
         values = np.empty(shape, kind)
         fill(code, key, step, rows, values.reshape(-1))
         return torch.from_numpy(values)
-    held = torch.empty(shape, dtype=working(law, dtype))
+    held = torch.empty(shape, dtype=working(law, dtype), device="cpu")
     fill(0 if law == "uniform" and dtype in COARSE else code, key, step, rows, held.view(-1).numpy())
     return held if kind is not None else finished(law, held, dtype)
 
@@ -94,7 +94,7 @@ def draw_keys(
     law: str, key: Tensor, step: Tensor, index: Tensor | None, shape: Sequence[int], dtype: torch.dtype
 ) -> Tensor:
     """Return a draw for each of many keys, (*K, *shape): step (*K), index None, (*K) or (*K, B)."""
-    held = torch.empty((*key.shape, *shape), dtype=working(law, dtype))
+    held = torch.empty((*key.shape, *shape), dtype=working(law, dtype), device="cpu")
     keys, steps, values = (x.reshape(-1).numpy() for x in (key, step, held))
     rows = np.zeros((len(keys), 1), np.int64) if index is None else index.reshape(len(keys), -1).numpy()
     if len(values):

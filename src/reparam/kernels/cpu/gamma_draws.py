@@ -160,7 +160,7 @@ def _draw(name: str, alpha: Tensor, rate: Tensor, eps: Tensor, moving: bool) -> 
     working = torch.float64 if dtype == torch.float64 else torch.float32
     kernel = draw64 if dtype == torch.float64 else draw32
     flat = [t.detach().to(working).expand(shape).contiguous().view(-1).numpy() for t in (alpha, rate, eps)]
-    results = [torch.empty(shape, dtype=working) for _ in range(2 if moving else 1)]
+    results = [torch.empty(shape, dtype=working, device="cpu") for _ in range(2 if moving else 1)]
     filled = [r.view(-1).numpy() for r in results]
     count = shape.numel()
 

@@ -106,7 +106,7 @@ def rows_pass(kernel, address: Address, eps, arrays) -> None:
 
 def forward(loc: Tensor, log_scale: Tensor, n: int, address: Address) -> tuple[Tensor, Tensor]:
     """Return z like `loc` and the KL of each run of n elements, flat; not empty, contiguous, float32 or float64."""
-    z, kl = torch.empty_like(loc), torch.empty(loc.numel() // n, dtype=loc.dtype)
+    z, kl = torch.empty_like(loc), torch.empty(loc.numel() // n, dtype=loc.dtype, device="cpu")
     mu, s, values = (x.detach().numpy().reshape(-1, n) for x in (loc, log_scale, z))
     rows_pass(forward_pass, address, values, (mu, s, values, kl.numpy()))
     return z, kl
