@@ -133,6 +133,24 @@ def test_torch_s_default_device_is_no_input(name):
     assert torch.equal(made, wanted)
 
 
+COUNTED = """
+import torch, reparam as rp
+from reparam.kernels.cpu import threads
+torch.set_num_threads(3)
+made = rp.Noise(5).at(2).normal((1 << 18,))[::4096].tolist()
+print(threads.thread_count(), made)
+"""
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("numba", "count"), [("1", 1), ("2", 2), ("4", 3)])
+def test_the_smaller_number_of_threads_counts_and_changes_no_number(numba, count):
+    environment = {**os.environ, "NUMBA_NUM_THREADS": numba, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", COUNTED], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == f"{count} {large(2)[::4096].tolist()}"
+
+
 CODE = """
 import reparam as rp
 from reparam.kernels.cpu import fill
