@@ -37,7 +37,7 @@ class _LogProb(torch.autograd.Function):
     def forward(ctx: Any, logits: Tensor, value: Tensor, shape: torch.Size) -> Tensor:
         l, b = logits.contiguous(), value.contiguous()
         ctx.save_for_backward(l, b)
-        out = torch.empty(shape)
+        out = torch.empty(shape, device="cpu")
         run_pieces(kernel.log_prob, (l, b), (out,))
         return out
 
