@@ -93,6 +93,16 @@ def test_distribution_functions_invert_in_both_tails(case):
 
 
 @EVERY
+def test_the_median_is_one_number(case):
+    for extreme in (False, True):
+        q = case.make(case.batch(extreme=extreme))
+        half = torch.full(q.batch_shape, 0.5, dtype=F64)
+        close(q.icdf(half), q.isf(half), 1e-12, floor=1e-12)
+    if case.name in ("Normal", "Laplace", "StudentT", "VonMises"):
+        close(q.icdf(half), q.loc, 1e-15)
+
+
+@EVERY
 def test_density_is_the_slope_of_the_distribution_function(case):
     q = case.make(case.batch())
     x = q.icdf(GRID).requires_grad_()

@@ -116,11 +116,17 @@ class TruncatedNormal(Univariate):
 
     def icdf_formula(self, u: Tensor) -> Tensor:
         """Return the quantile at u."""
-        return self.push(torch.logit(u))
+        return self._polished(self.push(torch.logit(u)), u, 0)
 
     def isf_formula(self, q: Tensor) -> Tensor:
         """Return the quantile at 1 - q."""
-        return self.push(-torch.logit(q))
+        return self._polished(self.push(-torch.logit(q)), q, 1)
+
+    def _polished(self, x: Tensor, p: Tensor, side: int) -> Tensor:
+        """Return x after one Newton step on F = p (side 0) or S = p: next to a bound, the distance from it is exact."""
+        gap = (self._shares(x)[side] - p) / torch.exp(self.log_density(x))
+        step = torch.where(torch.isfinite(gap), gap if side else -gap, 0.0).detach()
+        return torch.minimum(torch.maximum(x + step, self.low), self.high)
 
     @property
     def mode(self) -> Tensor:
