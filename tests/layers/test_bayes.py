@@ -315,3 +315,16 @@ ERRORS = [
 def test_errors(call, kind, text):
     with pytest.raises(kind, match=text):
         call()
+
+
+def test_a_layer_in_two_places_stays_one_and_tied_weights_raise():
+    shared = nn.Linear(3, 3)
+    net = make_bayesian(nn.Sequential(shared, nn.ReLU(), shared))
+    assert net.module[0] is net.module[2]
+    assert isinstance(net.module[0], BayesLinear)
+    one = make_bayesian(nn.Sequential(shared))
+    torch.testing.assert_close(net.kl(), one.kl())
+    tied = nn.Sequential(nn.Embedding(5, 3), nn.Linear(3, 5))
+    tied[1].weight = tied[0].weight
+    with pytest.raises(ValueError, match="weights of their own"):
+        make_bayesian(tied)

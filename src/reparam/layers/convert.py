@@ -53,8 +53,10 @@ def make_bayesian(
         module: any module; it is not changed.
         method, prior, initial_scale: as `BayesLinear`.
 
+    A layer that stands in several places stays one layer. Subclasses of the three, and any other layer, are left alone.
+
     Raises:
-        ValueError: nothing to convert.
+        ValueError: nothing to convert, or a weight that a converted layer shares with another one.
 
     Example:
         >>> net = make_bayesian(nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 1)), method="local")
@@ -65,15 +67,31 @@ def make_bayesian(
     options: dict[str, Any] = {"method": method, "prior": prior, "initial_scale": initial_scale}
     if type(twin) in CONVERSIONS:
         return Bayesian(_converted(twin, options))
-    found = [(path, layer) for path, layer in twin.named_modules() if type(layer) in CONVERSIONS]
+    everywhere = list(twin.named_modules(remove_duplicate=False))
+    found = [(path, layer) for path, layer in everywhere if type(layer) in CONVERSIONS]
     if not found:
         raise ValueError(
             f"make_bayesian: module must hold a Linear, Conv1d or Conv2d; got {type(module).__name__} without one"
         )
+    _refuse_tied(twin)
+    converted = {layer: _converted(layer, options) for _, layer in found}
     for path, layer in found:
         parent, _, name = path.rpartition(".")
-        setattr(twin.get_submodule(parent), name, _converted(layer, options))
+        setattr(twin.get_submodule(parent), name, converted[layer])
     return Bayesian(twin)
+
+
+def _refuse_tied(network: nn.Module) -> None:
+    """Raise if a layer to convert shares a parameter with another module: the copy's laws would be two."""
+    owner: dict[nn.Parameter, tuple[str, nn.Module]] = {}
+    for path, module in network.named_modules():
+        for parameter in module.parameters(recurse=False):
+            other, first = owner.setdefault(parameter, (path, module))
+            if first is not module and (type(module) in CONVERSIONS or type(first) in CONVERSIONS):
+                raise ValueError(
+                    f"make_bayesian: layers to convert must have weights of their own; got one that {other!r} and "
+                    f"{path!r} share; use one module in both places, or untie them"
+                )
 
 
 def _converted(layer: Any, options: dict[str, Any]) -> Bayes:
