@@ -24,6 +24,32 @@ def raising():
 
 def wrong():
     return 3
+
+def a_vector():
+    mu = torch.tensor([1.0, 2.0], requires_grad=True)
+    return lambda noise: mu, mu
+
+def nothing_to_check():
+    return lambda noise: torch.zeros(()), {}
+
+def no_leaf():
+    mu = 2 * torch.tensor(1.0, requires_grad=True)
+    return lambda noise: mu, {"mu": mu}
+
+def not_a_number():
+    mu = torch.tensor(1.0, requires_grad=True)
+    return lambda noise: mu * float("nan"), mu
+
+def with_arguments(size):
+    return size
+
+def leaves():
+    raise SystemExit(1)
+
+def leaves_later():
+    def loss(noise):
+        raise SystemExit(0)
+    return loss, torch.tensor(1.0, requires_grad=True)
 """
 
 
@@ -40,6 +66,12 @@ def test_exit_codes_are_the_verdict(losses, capsys):
     assert main(["check", f"{losses}:halved", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["verdict"] == "biased"
     assert main(["check", f"{losses}:halved", "--max-draws", "8"]) == 3
+
+
+def test_a_file_that_is_no_python_is_one_line(tmp_path, capsys):
+    (tmp_path / "broken.py").write_text("def f(:")
+    assert main(["check", f"{tmp_path}/broken.py:f"]) == 2
+    assert "the target raised SyntaxError" in capsys.readouterr().err
 
 
 def test_compare_ranks(losses, capsys):
@@ -64,6 +96,14 @@ def test_a_trained_run_checks_its_own_gradient(tmp_path, capsys):
         (["check", "{}:raising"], "the target raised KeyError"),
         (["check", "{}:wrong"], "must return (loss, params)"),
         (["check", "{}:none"], "no"),
+        (["check", "{}:a_vector"], "loss must return one real number"),
+        (["check", "{}:nothing_to_check"], "params must hold a parameter"),
+        (["check", "{}:no_leaf"], "must be a leaf"),
+        (["check", "{}:not_a_number"], "loss must be finite"),
+        (["check", "{}:with_arguments"], "without arguments"),
+        (["check", "{}:leaves"], "the target raised SystemExit: 1"),
+        (["check", "{}:leaves_later"], "the target raised SystemExit: 0"),
+        (["compare", "{}:right", "{}:no_leaf", "--max-draws", "100"], "must be a leaf"),
         (["check", "{}"], "module:function"),
         (["check", "nowhere.py:f"], "no such file"),
         (["check", "no_such_module_here:f"], "no_such_module_here"),

@@ -379,6 +379,8 @@ def test_default_for_discrete_is_leave_one_out():
     assert torch.equal(a, b)
     with pytest.raises(ValueError, match="samples must be >= 2"):
         rp.expect(X2, q, noise=rp.Noise(0))
+    with pytest.raises(ValueError, match="estimator=None means LeaveOneOut"):
+        rp.expect(X2, q, samples=4, noise=rp.Noise(0).antithetic())
 
 
 ERRORS = [

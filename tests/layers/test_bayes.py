@@ -302,6 +302,46 @@ def test_make_bayesian():
     assert isinstance(make_bayesian(nn.Linear(2, 1)).module, BayesLinear)
 
 
+def test_a_layer_at_two_places_stays_one_layer():
+    layer = nn.Linear(3, 3)
+    net = make_bayesian(nn.Sequential(layer, nn.ReLU(), layer))
+    assert isinstance(net.module[0], BayesLinear)
+    assert net.module[0] is net.module[2]
+    torch.testing.assert_close(net.kl(), net.module[0].kl())
+
+
+def test_frozen_layers_stay_frozen():
+    layer = nn.Linear(3, 3)
+    layer.weight.requires_grad_(False)
+    new = make_bayesian(layer).module
+    names = ("weight_loc", "weight_log_scale", "bias_loc", "bias_log_scale")
+    assert [getattr(new, name).requires_grad for name in names] == [False, False, True, True]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_transformers_of_torch(method):
+    """In eval mode torch would read linear1.weight; attention's output map stays, and the call says so."""
+    plain = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True), 2)
+    with pytest.warns(UserWarning, match="self_attn.out_proj"):
+        net = make_bayesian(plain, method=method, initial_scale=1e-6).eval()
+    x = Noise(0).normal((2, 5, 8))
+    for padding in (None, torch.zeros(2, 5, dtype=torch.bool)):
+        with torch.no_grad():
+            y = net(x, src_key_padding_mask=padding, noise=Noise(1))
+        torch.testing.assert_close(y, plain(x), rtol=1e-3, atol=1e-3)
+
+
+def test_shared_weights_are_refused():
+    a, b = nn.Linear(3, 3), nn.Linear(3, 3)
+    b.weight = a.weight
+    with pytest.raises(ValueError, match="weights of its own; got one weight in 0 and 1"):
+        make_bayesian(nn.Sequential(a, b))
+    c = nn.Embedding(3, 3)
+    c.weight = a.weight
+    with pytest.raises(ValueError, match="weights of its own"):
+        make_bayesian(nn.Sequential(c, a))
+
+
 ERRORS = [
     (lambda: BayesLinear(2, 1, method="best"), ValueError, "method must be"),
     (lambda: BayesLinear(2, 1, initial_scale=0), ValueError, "initial_scale"),
@@ -315,16 +355,3 @@ ERRORS = [
 def test_errors(call, kind, text):
     with pytest.raises(kind, match=text):
         call()
-
-
-def test_a_layer_in_two_places_stays_one_and_tied_weights_raise():
-    shared = nn.Linear(3, 3)
-    net = make_bayesian(nn.Sequential(shared, nn.ReLU(), shared))
-    assert net.module[0] is net.module[2]
-    assert isinstance(net.module[0], BayesLinear)
-    one = make_bayesian(nn.Sequential(shared))
-    torch.testing.assert_close(net.kl(), one.kl())
-    tied = nn.Sequential(nn.Embedding(5, 3), nn.Linear(3, 5))
-    tied[1].weight = tied[0].weight
-    with pytest.raises(ValueError, match="weights of their own"):
-        make_bayesian(tied)

@@ -291,6 +291,17 @@ ERRORS = [
         "independent of each other",
     ),
     (lambda: rp.vimco(lambda z: z, B, samples=1), ValueError, "samples must be an int >= 2"),
+    (lambda: rp.elbo(lambda z: z, Q, prior=D.Normal(torch.zeros(3), 1.0)), ValueError, "broadcasts to q's"),
+    (
+        lambda: rp.elbo(
+            lambda z: z.sum(-1),
+            D.Independent(D.Normal(torch.zeros(3, 3), 1.0), 1),
+            prior=Q,
+            kl="monte_carlo",
+        ),
+        ValueError,
+        "prior must have the event shape of q",
+    ),
     (lambda: rp.kl_estimate(Q, Q, kind="k4"), ValueError, "kind must be"),
     (lambda: rp.kl_estimate(Q, Q, draws="frozen"), ValueError, "draws must be"),
     (lambda: rp.kl_estimate(B, B, draws="pathwise"), TypeError, "needs a q whose draws"),

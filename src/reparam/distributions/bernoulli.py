@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from reparam.distributions.base import Distribution
+from reparam.transforms.logits import bernoulli_log_prob
 
 
 class Bernoulli(Distribution, torch.distributions.Bernoulli):
@@ -50,6 +51,9 @@ class Bernoulli(Distribution, torch.distributions.Bernoulli):
         probs = self.parameters().get("probs")
         if probs is None:
             l = self.logits
+            made = bernoulli_log_prob(value, l)
+            if made is not None:
+                return made
             up = l > 0
             return (value - up.to(l.dtype)) * l - softplus(torch.where(up, -l, l))
         # the branch that does not count is given a harmless argument, so that its gradient is 0 and not nan

@@ -11,7 +11,26 @@ from reparam.distributions.convert import convert, register
 from reparam.noise import NoiseSpec
 
 
-class Independent(Distribution, torch.distributions.Independent):
+class Wrapper(Distribution):
+    """What a wrapper takes from the distribution within."""
+
+    base_dist: Distribution
+
+    @property
+    def rule(self) -> str:
+        """The rule of the base distribution."""
+        return self.base_dist.rule
+
+    def parameters(self) -> dict[str, Tensor]:
+        """Return the parameters of the base distribution."""
+        return self.base_dist.parameters()
+
+    def noise_spec(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> NoiseSpec:
+        """Return the noise that the base distribution eats."""
+        return self.base_dist.noise_spec(sample_shape)
+
+
+class Independent(Wrapper, torch.distributions.Independent):
     """Read the last batch dimensions of a distribution as event dimensions.
 
     Args:
@@ -27,8 +46,6 @@ class Independent(Distribution, torch.distributions.Independent):
         torch.Size([2])
     """
 
-    base_dist: Distribution
-
     def __init__(
         self,
         base_distribution: torch.distributions.Distribution,
@@ -36,19 +53,6 @@ class Independent(Distribution, torch.distributions.Independent):
         validate_args: bool | None = None,
     ) -> None:
         super().__init__(convert(base_distribution), reinterpreted_batch_ndims, validate_args=validate_args)
-
-    @property
-    def rule(self) -> str:
-        """The rule of the base distribution."""
-        return self.base_dist.rule
-
-    def parameters(self) -> dict[str, Tensor]:
-        """Return the parameters of the base distribution."""
-        return self.base_dist.parameters()
-
-    def noise_spec(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> NoiseSpec:
-        """Return the noise that the base distribution eats."""
-        return self.base_dist.noise_spec(sample_shape)
 
     def push(self, eps: Tensor) -> Tensor:
         """Return g(eps; phi) of the base distribution."""
@@ -84,15 +88,13 @@ def _sum_last(value: Tensor, dims: int) -> Tensor:
     return value.sum(tuple(range(-dims, 0))) if dims else value
 
 
-class TransformedDistribution(Distribution, torch.distributions.TransformedDistribution):
+class TransformedDistribution(Wrapper, torch.distributions.TransformedDistribution):
     """The law of T(x), x from a base distribution, T invertible (torch's transforms).
 
         z = T(g(eps; phi)),   log q(z) = log q_base(x) - log |det dT/dx|
 
     Gradient: that of the base distribution, carried through T by the chain rule.
     """
-
-    base_dist: Distribution
 
     def __init__(
         self,
@@ -101,19 +103,6 @@ class TransformedDistribution(Distribution, torch.distributions.TransformedDistr
         validate_args: bool | None = None,
     ) -> None:
         super().__init__(convert(base_distribution), transforms, validate_args=validate_args)
-
-    @property
-    def rule(self) -> str:
-        """The rule of the base distribution."""
-        return self.base_dist.rule
-
-    def parameters(self) -> dict[str, Tensor]:
-        """Return the parameters of the base distribution."""
-        return self.base_dist.parameters()
-
-    def noise_spec(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> NoiseSpec:
-        """Return the noise that the base distribution eats."""
-        return self.base_dist.noise_spec(sample_shape)
 
     def push(self, eps: Tensor) -> Tensor:
         """Return T(g(eps; phi))."""

@@ -79,7 +79,7 @@ class Sites:
         if any(event.name == name for event in self.events):
             raise ValueError(f"program: every site must have a name of its own; got {name!r} twice")
         ours = convert(q)
-        chosen = default_estimator(ours, self.samples) if estimator is None else estimator
+        chosen = default_estimator(ours, self.samples, self.noise) if estimator is None else estimator
         ours = self._expanded(name, ours)
         if isinstance(chosen, Enumerate):
             return self._enumerated(name, ours, chosen, upstream)

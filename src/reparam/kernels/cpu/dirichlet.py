@@ -24,6 +24,7 @@ from reparam.kernels.cpu import beta, gamma_draws
 from reparam.kernels.cpu import elementary as el
 from reparam.kernels.cpu.elementwise import CHUNK, promoted
 from reparam.kernels.cpu.jit import jit
+from reparam.kernels.cpu.memory import empty
 from reparam.kernels.cpu.series import BLOCK, digamma, digamma_tail, put, take
 from reparam.kernels.cpu.threads import SERIAL_BELOW, run_chunks
 from reparam.kernels.tables import table
@@ -249,7 +250,7 @@ def _by_rows(
 ) -> tuple[Tensor, ...]:
     shape, dtype = promoted(*tensors)
     flat = [t.detach().float().expand(shape).contiguous().view(-1).numpy() for t in tensors]
-    results = [torch.empty(shape, dtype=torch.float32) for _ in range(outputs)]
+    results = [empty(shape, torch.float32) for _ in range(outputs)]
     filled = [r.view(-1).numpy() for r in results]
     size = max(1, CHUNK // K) * K
     count = shape.numel()

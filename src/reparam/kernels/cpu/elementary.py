@@ -67,6 +67,15 @@ def log(x):
 
 
 @jit(forceinline=True)
+def two_to_the(n):
+    """2^n in two factors: n may be beyond the exponents of doubles."""
+    half = (0.5 * n + ROUND) - ROUND
+    return double_of((bits_of(half + ROUND) + 1023) << 52), double_of(
+        (bits_of((n - half) + ROUND) + 1023) << 52
+    )
+
+
+@jit(forceinline=True)
 def exp(x):
     """exp x = 2^n exp r, |r| <= log(2) / 2, by a polynomial of degree 12."""
     y = min(max(x, -800.0), 800.0)
@@ -85,9 +94,7 @@ def exp(x):
     p = p * r + 1.0 / 6.0
     p = p * r + 0.5
     p = (p * r) * r + r + 1.0
-    half = (0.5 * n + ROUND) - ROUND  # 2^n in two factors: n may be beyond the exponents of doubles
-    first = double_of((bits_of(half + ROUND) + 1023) << 52)
-    second = double_of((bits_of((n - half) + ROUND) + 1023) << 52)
+    first, second = two_to_the(n)
     return p * first * second if x == x else x
 
 
@@ -119,9 +126,7 @@ def expm1(x):
     p = p * r + 1.0 / 6.0
     p = p * r + 0.5
     q = (p * r) * r + r
-    half = (0.5 * n + ROUND) - ROUND
-    first = double_of((bits_of(half + ROUND) + 1023) << 52)
-    second = double_of((bits_of((n - half) + ROUND) + 1023) << 52)
+    first, second = two_to_the(n)
     scale = first * second
     value = q * scale + (scale - 1.0)
     return value if x < 709.7 else exp(x)
