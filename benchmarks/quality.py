@@ -148,8 +148,9 @@ def table(results: dict[str, list[Outcome]], found: int, of: int, psamples: int,
         "",
         f"Made by `make quality`: {psamples} p-samples behind each p-value, {large} for tests 205 to 209. The broken",
         f"generator (Philox with 2 rounds) failed {found} of {of} p-values of tests "
-        f"{', '.join(map(str, BROKEN_TESTS))}. Of the {len(everything)} p-values of our streams {sum(o.failed for o in everything)} failed and "
-        f"{sum(o.weak for o in everything)} are weak, below .005 ({0.005 * len(everything):.0f} expected).",
+        f"{', '.join(map(str, BROKEN_TESTS))}. Of the {len(everything)} p-values of our streams "
+        f"{sum(o.failed for o in everything)} failed and {sum(o.weak for o in everything)} are weak, below .005 "
+        f"({0.005 * len(everything):.0f} expected).",
         "",
         "| test | " + " | ".join(results) + " |",
         "|---|" + "---|" * len(results),
