@@ -187,6 +187,39 @@ def test_published_variances_of_the_bernoulli_toy(p, expected):
         assert got == pytest.approx(want, rel=6e-3, abs=1e-12), type(estimator).__name__
 
 
+# published variances at N(1, 1): score, score with the best constant, pathwise; in loc, then in scale
+PUBLISHED = {
+    "(x+3)^2": (lambda x: (x + 3) ** 2, (495, 134, 4, 1546, 664, 72)),
+    "x^2": (X2, (30, 14, 4, 136, 64, 12)),
+    "exp(-.1x^2)": (lambda x: torch.exp(-0.1 * x**2), (0.5635, 0.0405, 0.0163, 0.9354, 0.1410, 0.0278)),
+    "exp(-10x^2)": (lambda x: torch.exp(-10 * x**2), (0.0769, 0.0602, 0.9416, 0.0090, 0.0087, 0.8920)),
+    "cos(.5x)": (lambda x: torch.cos(0.5 * x), (0.4552, 0.1179, 0.0393, 0.7987, 0.4601, 0.0875)),
+    "cos(5x)": (lambda x: torch.cos(5 * x), (0.5, 0.5, 12.5, 1, 1, 12.5)),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_variances_of_gaussians_exactly(name):
+    """Quadrature over the noise of each estimator, to the digits that were published (5e-5, or .1 %)."""
+    f, published = PUBLISHED[name]
+    eps = torch.linspace(-13, 13, 20_001, dtype=F64)
+    w = torch.exp(-(eps**2) / 2)
+    w = w / w.sum()
+
+    def variance(estimator, k):
+        leaves = [torch.ones(len(eps), dtype=F64, requires_grad=True) for _ in range(2)]
+        estimator(f, D.Normal(*leaves), 1, Scripted(0, numbers={"": eps.unsqueeze(0)})).sum().backward()
+        g = leaves[k].grad
+        return (w * (g - (w * g).sum()) ** 2).sum().item()
+
+    for k, score in enumerate((eps, eps**2 - 1)):
+        best = ((w * f(1 + eps) * score**2).sum() / (w * score**2).sum()).item()
+        for estimator, want in zip(
+            (E.ScoreFunction(), E.ScoreFunction(best), E.Pathwise()), published[3 * k :]
+        ):
+            assert variance(estimator, k) == pytest.approx(want, abs=5.1e-5 if want < 1 else 0.02, rel=1e-3)
+
+
 def test_rebar_and_relax_have_the_binary_factor_right():
     """B4: E[(b - .45)^2] at eta = .3; the factor log(1 - p), not log(1 + p). Quadrature over (u, v)."""
     logits = torch.tensor(0.3, dtype=F64)

@@ -174,8 +174,11 @@ def test_one_sample_and_programs():
     """One sample is tied to nothing; a program refuses a leave-one-out site and takes a score function."""
     q = D.Bernoulli(logits=torch.zeros(3))
     assert rp.expect(lambda b: b, q, noise=rp.Noise(0).sobol(), estimator=E.REBAR()).shape == (3,)
-    with pytest.raises(ValueError, match="independent of each other"):
-        rp.program(lambda site: site("b", q), samples=2, noise=rp.Noise(0).antithetic())
+    for estimator, text in ((None, "noise must be plain"), (E.LeaveOneOut(), "independent of each other")):
+        with pytest.raises(ValueError, match=text):
+            rp.program(
+                lambda site, e=estimator: site("b", q, estimator=e), samples=2, noise=rp.Noise(0).antithetic()
+            )
     value = rp.program(
         lambda site: site("b", q, estimator=E.ScoreFunction()), samples=2, noise=rp.Noise(0).antithetic()
     )
