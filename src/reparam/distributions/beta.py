@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributions import constraints
 
 from reparam import special
 from reparam.distributions.implicit import Implicit, tail_probabilities
@@ -86,12 +87,15 @@ class FisherSnedecor(Implicit, torch.distributions.FisherSnedecor):
     Shape: df1 and df2 broadcast to the batch shape; scalar events.
 
     Gradient: implicit, unbiased; dz/ddf1 = z (dxi/da / 2 - 1 / df1), dz/ddf2 = z (dxi/db / 2 + 1 / df2). Reverse,
-    forward, vmap, compile; second derivatives exact to 1e-10. A draw beyond the largest float is inf.
+    forward, vmap, compile; second derivatives exact to 1e-10. A draw beyond the largest float is inf, one below half
+    the smallest 0, which the support holds.
 
     Example:
         >>> FisherSnedecor(torch.tensor(3.0), torch.tensor(3.0)).cdf(torch.tensor(1.0))
         tensor(0.5000)
     """
+
+    support = constraints.nonnegative  # type: ignore[assignment]
 
     def push(self, eps: Tensor) -> Tensor:
         """Return (df2 / df1) e^xi."""

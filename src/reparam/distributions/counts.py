@@ -11,7 +11,7 @@ large counts:
 
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid, softplus
+from torch.nn.functional import logsigmoid
 
 from reparam import special
 from reparam.distributions.base import Distribution, result_dtype
@@ -78,7 +78,7 @@ class Geometric(_Count, torch.distributions.Geometric):
         """-log(1 - p) in float64."""
         given = self.parameters()
         return (
-            softplus(given["logits"].double())
+            -logsigmoid(-given["logits"].double())
             if "logits" in given
             else -torch.log1p(-given["probs"].double())
         )

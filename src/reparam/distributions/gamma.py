@@ -12,6 +12,7 @@ from torch.distributions.utils import broadcast_all
 
 from reparam import special
 from reparam.distributions.implicit import Implicit, tail_probabilities
+from reparam.special.logarithms import log_parts, log_quotient
 
 
 class GammaLike(Implicit):
@@ -27,6 +28,11 @@ class GammaLike(Implicit):
     def to_log(self, x: Tensor) -> Tensor:
         """Return l for z = x."""
         return torch.log(x)
+
+    def log_ratio(self, x: Tensor) -> Tensor:
+        """Return w = y - log alpha = log(x rate/alpha), which y has rounded where alpha is large."""
+        alpha, rate = self.shape_and_rate()
+        return log_quotient(x * rate, alpha)
 
     def log_slope(self, x: Tensor) -> Tensor:
         """Return log |dl/dx|."""
@@ -45,7 +51,8 @@ class GammaLike(Implicit):
         alpha, rate = self.shape_and_rate()
         inside = self.inside(x)
         safe = torch.where(inside, x, 1.0)
-        value = special.gamma_log_density(self.to_log(safe) + torch.log(rate), alpha) + self.log_slope(safe)
+        y = self.to_log(safe) + torch.log(rate)
+        value = special.gamma_log_density(y, alpha, self.log_ratio(safe)) + self.log_slope(safe)
         return torch.where(inside, value, self.edge(x))
 
     def edge(self, x: Tensor) -> Tensor:
@@ -63,9 +70,10 @@ class GammaLike(Implicit):
     def _probabilities(self, x: Tensor) -> tuple[Tensor, Tensor]:
         alpha, rate = self.shape_and_rate()
         inside = self.inside(x)
-        y = self.to_log(torch.where(inside, x, 1.0)) + torch.log(rate)
+        safe = torch.where(inside, x, 1.0)
+        y = self.to_log(safe) + torch.log(rate)
         above = x > 0 if self.sign > 0 else x <= 0
-        return tail_probabilities(inside, above, special.tails(special.GAMMA, y, alpha))
+        return tail_probabilities(inside, above, special.gamma_tails(self.log_ratio(safe), y, alpha))
 
     def _log_velocity(self, x: Tensor) -> Tensor:
         """Return dy/dalpha at fixed noise."""
@@ -153,13 +161,15 @@ class InverseGamma(GammaLike, torch.distributions.InverseGamma):
     Shape: the parameters broadcast to the batch shape; scalar events.
 
     Gradient: implicit, unbiased; dz/dalpha = -z dy/dalpha, dz/drate = z / rate. Reverse, forward, vmap, compile;
-    second derivatives exact. A draw beyond the largest float is inf.
+    second derivatives exact. A draw beyond the largest float is inf, one below half the smallest 0, which the support
+    holds.
 
     Example:
         >>> InverseGamma(torch.tensor(1.0), torch.tensor(1.0)).cdf(torch.tensor(1.0))
         tensor(0.3679)
     """
 
+    support = constraints.nonnegative  # type: ignore[assignment]
     draw = "inverse_gamma"
     sign = -1
 
@@ -170,6 +180,10 @@ class InverseGamma(GammaLike, torch.distributions.InverseGamma):
     def to_log(self, x: Tensor) -> Tensor:
         """Return -log x."""
         return -torch.log(x)
+
+    def log_ratio(self, x: Tensor) -> Tensor:
+        """Return log(rate/(x alpha))."""
+        return log_quotient(self.rate / x, self.concentration)
 
     def velocity(self, x: Tensor) -> dict[str, Tensor]:
         """Return dz/dalpha = -x dy/dalpha and dz/drate = x / rate."""
@@ -218,6 +232,11 @@ class ExpGamma(GammaLike):
     def to_log(self, x: Tensor) -> Tensor:
         """Return x."""
         return x
+
+    def log_ratio(self, x: Tensor) -> Tensor:
+        """Return x + log rate - log alpha, with the logarithms in two parts."""
+        (a, low_a), (r, low_r) = log_parts(self.concentration), log_parts(self.rate)
+        return (x - (a - r)) - (low_a - low_r)
 
     def log_slope(self, x: Tensor) -> Tensor:
         """Return 0."""

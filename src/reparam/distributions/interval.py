@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from reparam.distributions import laws
 from reparam.distributions.explicit import Explicit
-from reparam.transforms.quotients import exprel, horner, logrel
+from reparam.transforms.quotients import exprel, exprel_slope, horner, logrel
 
 
 class Uniform(Explicit, torch.distributions.Uniform):
@@ -138,6 +139,9 @@ LOG_SINH_SERIES = [
     -174611 / 16057153253965824000000,
 ]
 LOG_SINH_RADIUS = 1.0
+DIVIDED_BELOW = 3.0
+NODES, WEIGHTS = (values.tolist() for values in np.polynomial.legendre.leggauss(10))
+EXP_LIMIT = {torch.float64: 700.0, torch.float32: 85.0}
 
 
 class ContinuousBernoulli(Explicit, torch.distributions.ContinuousBernoulli):
@@ -190,17 +194,27 @@ class ContinuousBernoulli(Explicit, torch.distributions.ContinuousBernoulli):
         return {self.given: self._param}
 
     def push(self, eps: Tensor) -> Tensor:
-        """Return log(1 + eps (e^l - 1)) / l, from the end of [0, 1] where the density is larger."""
-        l = self._l()
-        r = torch.where(l > 0, l, -l)  # |l| with a derivative at 0
-        v = torch.where(l > 0, 1 - eps, eps)
-        t = v * exprel(-r)
-        distance = t * logrel(-r * t)
-        return torch.where(l > 0, 1 - distance, distance)
+        """Return log(1 + eps (e^l - 1)) / l, from the nearer end of [0, 1]."""
+        return _quantile(self._l(), eps, 1 - eps)
+
+    def icdf_formula(self, u: Tensor) -> Tensor:
+        """Return the quantile at u."""
+        return _quantile(self._l(), u, 1 - u)
+
+    def isf_formula(self, q: Tensor) -> Tensor:
+        """Return the quantile at 1 - q."""
+        return _quantile(self._l(), 1 - q, q)
 
     def pull(self, x: Tensor) -> Tensor:
         """Return F(x) = (e^(l x) - 1) / (e^l - 1)."""
         return mass_below(self._l(), x)
+
+    def pathwise(self, x: Tensor) -> dict[str, Tensor]:
+        """Return dz/dl = ((1 - e^(-l x)) / (1 - e^-l) - x) / l; dz/dprobs is that over probs (1 - probs)."""
+        slope = _velocity(self._l(), x)
+        if self.given == "logits":
+            return {"logits": slope}
+        return {"probs": slope / (self._param * (1 - self._param))}
 
     def survival_formula(self, x: Tensor) -> Tensor:
         """Return S(x): the mirrored law has logits -l."""
@@ -236,6 +250,51 @@ class ContinuousBernoulli(Explicit, torch.distributions.ContinuousBernoulli):
     def _l(self) -> Tensor:
         name, value = next(iter(self.parameters().items()))
         return value if name == "logits" else torch.log(value) - torch.log1p(-value)
+
+
+def _quantile(l: Tensor, u: Tensor, v: Tensor) -> Tensor:
+    """Return the quantile at u = 1 - v: its distance d from the end where the density is larger, or e = 1 - d.
+
+    With r = |l|, p the probability on the side of that end and q = 1 - p,
+
+        d = -log(1 - p (1 - e^-r)) / r = -log(q + p e^-r) / r,   e = log(1 + q (e^r - 1)) / r,
+
+    e where it is below 1/2 and e^r is a number, of the forms of d the one whose logarithm has no argument near 0 or 1.
+    """
+    up = l > 0
+    r, p, q = torch.where(up, l, -l), torch.where(up, v, u), torch.where(up, u, v)
+    s = q * exprel(r.clamp(max=EXP_LIMIT[r.dtype]))
+    e = s * logrel(r * s)
+    near = (e < 0.5) & (r < EXP_LIMIT[r.dtype])
+    deep = (r > 1) & (p > 0.5)
+    t = torch.where(deep, 0.25, p) * exprel(-r)
+    far = torch.where(deep, r, 1.0)
+    d = torch.where(
+        deep, -torch.log(q + torch.where(deep, p, 1.0) * torch.exp(-far)) / far, t * logrel(-r * t)
+    )
+    x = torch.where(up, 1 - d, d)
+    return torch.where(near, torch.where(up, e, 1 - e), x)
+
+
+def _velocity(l: Tensor, x: Tensor) -> Tensor:
+    """Return dz/dl at fixed u, where z = x.
+
+    With r = |l|, d the distance of x from the end where the density is larger, e = 1 - d and g(t) = (1 - e^-t) / t,
+
+        dz/dl = e (g(r e)/g(r) - 1) / r = d (1 - e^(-r e) g(r d)/g(r)) / r = -e d g[r e, r] / g(r):
+
+    the first where e < d, the second elsewhere, and near r = 0 the divided difference g[a, b] = int_a^b g' / (b - a).
+    """
+    r = l.abs()
+    d, e = torch.where(l > 0, 1 - x, x), torch.where(l > 0, x, 1 - x)
+    near = r < DIVIDED_BELOW
+    far, small = torch.where(near, 1.0, r), torch.where(near, r, 0.0)
+    first = e * (exprel(-far * e) / exprel(-far) - 1) / far
+    second = d * (1 - torch.exp(-far * e) * exprel(-far * d) / exprel(-far)) / far
+    divided = torch.zeros_like(small * d)
+    for node, weight in zip(NODES, WEIGHTS):
+        divided = divided + weight / 2 * exprel_slope(-small * (e + d * ((1 + node) / 2)))
+    return torch.where(near, d * e * divided / exprel(-small), torch.where(e < d, first, second))
 
 
 def mass_below(l: Tensor, x: Tensor) -> Tensor:

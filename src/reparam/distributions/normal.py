@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch.distributions import constraints
 
 from reparam.distributions import laws
 from reparam.distributions.explicit import Explicit
@@ -44,7 +45,7 @@ class LogNormal(Explicit, torch.distributions.LogNormal):
     Shape: loc and scale broadcast to the batch shape; scalar events.
 
     Gradient: explicit, unbiased; dz/dloc = z, dz/dscale = z (log z - loc) / scale. Double backward and forward mode
-    work.
+    work. A draw below half the smallest float is 0, which the support holds.
 
     Example:
         >>> q = LogNormal(torch.tensor(0.0), torch.tensor(1.0))
@@ -52,6 +53,7 @@ class LogNormal(Explicit, torch.distributions.LogNormal):
         tensor(0.5000)
     """
 
+    support = constraints.nonnegative  # type: ignore[assignment]
     base_law = "normal"
     law = laws.NORMAL
 
@@ -66,6 +68,11 @@ class LogNormal(Explicit, torch.distributions.LogNormal):
     def log_slope(self, x: Tensor) -> Tensor:
         """Return -log x - log scale."""
         return -torch.log(x) - torch.log(self.scale)
+
+    def log_density(self, x: Tensor) -> Tensor:
+        """Return log phi((log x - loc) / scale) - log x - log scale; -inf at 0."""
+        inside = x > 0
+        return torch.where(inside, super().log_density(torch.where(inside, x, 1.0)), -torch.inf)
 
     def pathwise(self, x: Tensor) -> dict[str, Tensor]:
         """Return dz/dloc = x and dz/dscale = x (log x - loc) / scale."""

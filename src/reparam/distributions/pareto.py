@@ -5,6 +5,7 @@ from torch import Tensor
 
 from reparam.distributions import laws
 from reparam.distributions.explicit import Explicit
+from reparam.special.logarithms import log_quotient
 from reparam.transforms.quotients import exprel, logrel
 
 
@@ -36,7 +37,7 @@ class Pareto(Explicit, torch.distributions.Pareto):
 
     def pull(self, x: Tensor) -> Tensor:
         """Return alpha log(x / scale)."""
-        return self.alpha * torch.log(x / self.scale)
+        return self.alpha * log_quotient(x, self.scale)
 
     def log_slope(self, x: Tensor) -> Tensor:
         """Return log(alpha / x)."""
@@ -44,8 +45,7 @@ class Pareto(Explicit, torch.distributions.Pareto):
 
     def pathwise(self, x: Tensor) -> dict[str, Tensor]:
         """Return dz/dscale = x / scale and dz/dalpha = -x log(x / scale) / alpha."""
-        ratio = x / self.scale
-        return {"scale": ratio, "alpha": -x * torch.log(ratio) / self.alpha}
+        return {"scale": x / self.scale, "alpha": -x * log_quotient(x, self.scale) / self.alpha}
 
 
 class GeneralizedPareto(Explicit, torch.distributions.GeneralizedPareto):

@@ -2,9 +2,11 @@
 
 import torch
 from torch import Tensor
+from torch.distributions import constraints
 
 from reparam.distributions import laws
 from reparam.distributions.explicit import Explicit
+from reparam.special.logarithms import log_quotient
 
 
 class Exponential(Explicit, torch.distributions.Exponential):
@@ -56,13 +58,14 @@ class Weibull(Explicit, torch.distributions.Weibull):
     Shape: scale and concentration broadcast to the batch shape; scalar events.
 
     Gradient: explicit, unbiased; dz/dscale = z / scale, dz/dconcentration = -z log(z / scale) / concentration.
-    Double backward and forward mode work.
+    Double backward and forward mode work. A draw below half the smallest float is 0, which the support holds.
 
     Example:
         >>> Weibull(torch.tensor(1.0), torch.tensor(2.0)).survival(torch.tensor(1.0))
         tensor(0.3679)
     """
 
+    support = constraints.nonnegative  # type: ignore[assignment]
     base_law = "exponential"
     law = laws.EXPONENTIAL
 
@@ -72,17 +75,24 @@ class Weibull(Explicit, torch.distributions.Weibull):
 
     def pull(self, x: Tensor) -> Tensor:
         """Return (x / scale)^concentration."""
-        return torch.exp(self.concentration * torch.log(x / self.scale))
+        inside = x > 0
+        power = torch.exp(self.concentration * log_quotient(torch.where(inside, x, self.scale), self.scale))
+        return torch.where(inside, power, 0.0)
 
     def log_slope(self, x: Tensor) -> Tensor:
-        """Return log(concentration / scale) + (concentration - 1) log(x / scale)."""
-        log_ratio = torch.log(x / self.scale)
-        return torch.log(self.concentration) - torch.log(self.scale) + (self.concentration - 1) * log_ratio
+        """Return log(concentration / scale) + (concentration - 1) log(x / scale); its limit at 0."""
+        power = (self.concentration - 1) * log_quotient(torch.where(x > 0, x, self.scale), self.scale)
+        limit = torch.where(self.concentration < 1, torch.inf, -torch.inf)
+        at_zero = torch.where(self.concentration == 1, 0.0, limit)
+        return torch.log(self.concentration) - torch.log(self.scale) + torch.where(x > 0, power, at_zero)
 
     def pathwise(self, x: Tensor) -> dict[str, Tensor]:
         """Return dz/dscale = x / scale and dz/dconcentration = -x log(x / scale) / concentration."""
         ratio = x / self.scale
-        return {"scale": ratio, "concentration": -self.scale * torch.xlogy(ratio, ratio) / self.concentration}
+        return {
+            "scale": ratio,
+            "concentration": -torch.where(x > 0, x * log_quotient(x, self.scale), 0.0) / self.concentration,
+        }
 
 
 class Half(Explicit):

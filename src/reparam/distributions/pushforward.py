@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.distributions import constraints
 from torch.distributions.transforms import Transform
 
+from reparam.distributions.between import between
 from reparam.distributions.explicit import Univariate
 from reparam.distributions.solved import Solved
 from reparam.distributions.truncated import Wrapped
@@ -29,6 +30,7 @@ class Maps(list):
 
 MAPS: WeakValueDictionary[int, Maps] = WeakValueDictionary()  # by id, for the outlines of laws in use
 FOLD = Maps([Absolute()])
+ROUNDING = 4e-16  # of a probability near 1
 
 
 class Pushforward(Wrapped, Solved):
@@ -230,10 +232,14 @@ class Folded(Pushforward):
         return self.solve(-torch.special.ndtri(q))
 
     def bracket(self, eps: Tensor) -> tuple[Tensor, Tensor]:
-        """Return 0 and the larger of S_base^{-1}(q/2) and -F_base^{-1}(q/2), q = Phi(-eps)."""
+        """Return 0 and the larger of S_base^{-1}(q/2) and -F_base^{-1}(q/2), q = Phi(-eps), rounded up."""
         tail = 0.5 * torch.special.ndtr(-eps)
-        high = torch.maximum(self.base.isf_formula(tail), -self.base.icdf_formula(tail))
-        return torch.zeros_like(high), high.clamp(min=torch.finfo(torch.float64).tiny) * (1 + 1e-12)
+        high = torch.maximum(self.base.isf_formula(tail), -self.base.icdf_formula(tail)).clamp(min=0)
+        density = torch.exp(self.log_density_anywhere(high))
+        rounding = torch.where(density > 0, ROUNDING / density, high)
+        return torch.zeros_like(high), high * (1 + 1e-12) + rounding.clamp(
+            min=torch.finfo(torch.float64).tiny
+        )
 
 
 def log_sum(terms: Tensor) -> Tensor:
@@ -244,11 +250,3 @@ def log_sum(terms: Tensor) -> Tensor:
     total = torch.where(known, torch.exp(torch.where(known, terms, 0.0) - shift), 0.0).sum(0)
     some = total > 0
     return torch.where(some, torch.log(torch.where(some, total, 1.0)), -torch.inf) + shift
-
-
-def between(base: Univariate, low: Tensor, high: Tensor) -> Tensor:
-    """Return the probability of (low, high] by subtraction in the nearer tail; 0 where low >= high."""
-    below, above = base.masses(low), base.masses(high)
-    upper = below[0] + above[0] > 1
-    mass = torch.where(upper, below[1] - above[1], above[0] - below[0])
-    return torch.where(high > low, mass, 0.0)

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
+from torch.nn.functional import logsigmoid
 
 from reparam.distributions.base import Distribution
 from reparam.transforms.relaxation import relaxed_one_hot
@@ -71,7 +71,7 @@ class RelaxedBernoulli(Distribution, torch.distributions.RelaxedBernoulli):
             self._validate_sample(value)
         t = _temperature(self, value)
         d = self._logits() - t * torch.special.logit(value)
-        return t.log() + d - 2 * softplus(d) - value.log() - torch.log1p(-value)
+        return t.log() + d + 2 * logsigmoid(-d) - value.log() - torch.log1p(-value)
 
     def cdf(self, value: Tensor) -> Tensor:
         """Return sigmoid(t logit(x) - logits)."""

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 
+from reparam.distributions.between import between
 from reparam.distributions.convert import convert
 from reparam.distributions.explicit import Univariate
 
@@ -155,11 +156,11 @@ class Truncated(Wrapped):
 
     def cdf_formula(self, x: Tensor) -> Tensor:
         """Return (F(x) - F(low)) / (F(high) - F(low))."""
-        return self._between(self._ends()[0], self._probabilities(x)) / self._mass()
+        return between(self.base, self.low, self._within(x)) / self._mass()
 
     def survival_formula(self, x: Tensor) -> Tensor:
         """Return (F(high) - F(x)) / (F(high) - F(low))."""
-        return self._between(self._probabilities(x), self._ends()[1]) / self._mass()
+        return between(self.base, self._within(x), self.high) / self._mass()
 
     def icdf_formula(self, u: Tensor) -> Tensor:
         """Return the quantile at u."""
@@ -170,19 +171,13 @@ class Truncated(Wrapped):
         return self.push(-torch.logit(q))
 
     def _ends(self) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        return self._probabilities(self.low), self._probabilities(self.high)
+        return self.base.masses(self.low), self.base.masses(self.high)
 
-    def _probabilities(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return F(x) and S(x) of the base, constant beyond its support and at infinity."""
-        return self.base.masses(torch.minimum(torch.maximum(x, self.low), self.high))
-
-    def _between(self, first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> Tensor:
-        """Return the probability between two points, by subtraction in the nearer tail."""
-        upper = first[0] + second[0] > 1
-        return torch.where(upper, first[1] - second[1], second[0] - first[0])
+    def _within(self, x: Tensor) -> Tensor:
+        return torch.minimum(torch.maximum(x, self.low), self.high)
 
     def _mass(self) -> Tensor:
-        return self._between(*self._ends())
+        return between(self.base, self.low, self.high)
 
     def _median(self) -> Tensor:
         return self.base.icdf_formula(torch.full_like(self.low, 0.5)).detach()

@@ -1,4 +1,7 @@
-"""The truncated normal family, in logarithms of probabilities, so that no tail is too far."""
+"""The truncated normal family, in partial moments of the normal law about the point or the mode: no tail is too far.
+
+With the distances to the bounds taken first, (x - low)/scale and (high - x)/scale, nothing is lost next to a bound.
+"""
 
 from typing import Any, ClassVar
 
@@ -7,8 +10,8 @@ from torch import Tensor
 from torch.distributions import constraints
 from torch.distributions.utils import broadcast_all
 
-from reparam.distributions.explicit import Univariate
-from reparam.transforms.gaussian_tail import log_density, log_mass
+from reparam.distributions.explicit import Univariate, interior
+from reparam.transforms.gaussian_tail import falling_moments, partial_moments
 from reparam.transforms.truncated_normal import truncated_normal_quantile
 
 
@@ -74,19 +77,21 @@ class TruncatedNormal(Univariate):
         return truncated_normal_quantile(eps, self.loc, self.scale, self.low, self.high)
 
     def pathwise(self, x: Tensor) -> dict[str, Tensor]:
-        """Return the derivatives in loc, scale, low and high at fixed u, where z = x."""
+        """Return the derivatives in loc, scale, low and high at fixed u, where z = x.
+
+        With the means r_k of |T - y|^k above y and l_k below it, and G = F S/q:
+        dz/dloc = G (r_1 + l_1), dz/dscale = G (2 y (r_1 + l_1) + r_2 - l_2), a sum of positive numbers and one where
+        the derivative itself crosses zero; dz/dlow = S phi(a)/phi(y), dz/dhigh = F phi(b)/phi(y).
+        """
         wide = self._as(torch.float64)
-        (a, b), y = wide._bounds(), wide._standard(x.double())
-        mass = log_mass(a, b)
-
-        def edge(end: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
-            finite = torch.isfinite(end)
-            safe = torch.where(finite, end, 0.0)
-            slope = torch.where(finite, torch.exp(share - mass + (y - safe) * (y + safe) / 2), 0.0)
-            return slope, safe * slope
-
-        (low, a_low), (high, b_high) = edge(a, log_mass(y, b)), edge(b, log_mass(a, y))
-        slopes = {"loc": 1 - low - high, "scale": y - a_low - b_high, "low": low, "high": high}
+        y = (x.double() - wide.loc) / wide.scale
+        h, R0, R1, R2, up = partial_moments(y, _width(x.double(), wide.high, wide.scale))
+        k, L0, L1, L2, down = partial_moments(-y, _width(wide.low, x.double(), wide.scale))
+        R, L = torch.exp(-h) / R0, torch.exp(-k) / L0  # 1/(S/q) and 1/(F/q)
+        G = 1 / (R + L)
+        loc = G * (R1 / R0 + L1 / L0)
+        scale = 2 * y * loc + G * (R2 / R0 - L2 / L0)
+        slopes = {"loc": loc, "scale": scale, "low": down / (L0 * (R + L)), "high": up / (R0 * (R + L))}
         return {name: slope.to(torch.result_type(self.loc, x)) for name, slope in slopes.items()}
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -94,19 +99,20 @@ class TruncatedNormal(Univariate):
         return self._in_double(lambda q, x: q.log_density(x), value, sample=True)
 
     def log_density(self, x: Tensor) -> Tensor:
-        """Return log phi(y) - log scale - log(Phi(b) - Phi(a))."""
-        value = log_density(self._standard(x)) - torch.log(self.scale) - log_mass(*self._bounds())
-        return torch.where((x >= self.low) & (x <= self.high), value, -torch.inf)
+        """Return -(y - c)(y + c)/2 - log(R_0 + L_0) - log scale, c the standardised mode."""
+        mode, c, right, left = self._about_mode()
+        inside = (x >= self.low) & (x <= self.high)
+        apart = (torch.where(inside, x, mode) - mode) / self.scale
+        value = -apart * (apart / 2 + c) - torch.log(right[0] + left[0]) - torch.log(self.scale)
+        return torch.where(inside, value, -torch.inf)
 
     def cdf_formula(self, x: Tensor) -> Tensor:
         """Return (Phi(y) - Phi(a)) / (Phi(b) - Phi(a))."""
-        a, b = self._bounds()
-        return _share(x, self.low, self.high, log_mass(a, self._standard(x)) - log_mass(a, b))
+        return self._shares(x)[0]
 
     def survival_formula(self, x: Tensor) -> Tensor:
         """Return (Phi(b) - Phi(y)) / (Phi(b) - Phi(a))."""
-        a, b = self._bounds()
-        return _share(-x, -self.high, -self.low, log_mass(self._standard(x), b) - log_mass(a, b))
+        return self._shares(x)[1]
 
     def icdf_formula(self, u: Tensor) -> Tensor:
         """Return the quantile at u."""
@@ -117,45 +123,62 @@ class TruncatedNormal(Univariate):
         return self.push(-torch.logit(q))
 
     @property
+    def mode(self) -> Tensor:
+        """The mode: loc, or the bound next to it."""
+        return torch.minimum(torch.maximum(self.loc, self.low), self.high)
+
+    @property
     def mean(self) -> Tensor:
-        """The mean, loc + scale (phi(a) - phi(b)) / (Phi(b) - Phi(a))."""
+        """The mean, mode + scale m_1, with the moments m_k about the mode."""
         wide = self._as(torch.float64)
-        return (wide.loc + wide.scale * wide._edges(0)).to(self.loc.dtype)
+        return (wide.mode + wide.scale * wide._moments()[0]).to(self.loc.dtype)
 
     @property
     def variance(self) -> Tensor:
-        """The variance, scale^2 (1 + (a phi(a) - b phi(b)) / M - ((phi(a) - phi(b)) / M)^2)."""
+        """The variance, scale^2 (m_2 - m_1^2)."""
         wide = self._as(torch.float64)
-        return (wide.scale**2 * (1 + wide._edges(1) - wide._edges(0) ** 2)).to(self.loc.dtype)
+        m1, m2 = wide._moments()
+        return (wide.scale**2 * (m2 - m1 * m1)).to(self.loc.dtype)
 
     def entropy(self) -> Tensor:
-        """Return the entropy in nats: log(scale M) + log(2 pi) / 2 + (1 + (a phi(a) - b phi(b)) / M) / 2."""
+        """Return the entropy in nats: log scale + log(R_0 + L_0) + c m_1 + m_2/2, c the standardised mode."""
         wide = self._as(torch.float64)
-        peak = -log_density(torch.zeros_like(wide.loc))
-        value = log_mass(*wide._bounds()) + torch.log(wide.scale) + peak + (1 + wide._edges(1)) / 2
+        _, c, right, left = wide._about_mode()
+        m1, m2 = wide._moments()
+        value = torch.log(wide.scale) + torch.log(right[0] + left[0]) + c * m1 + m2 / 2
         return value.to(self.loc.dtype)
 
-    def _bounds(self) -> tuple[Tensor, Tensor]:
-        return self._standard(self.low), self._standard(self.high)
+    def _about_mode(self) -> tuple[Tensor, Tensor, tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Return the mode, c = (mode - loc)/scale, and int s^k phi(c +- s)/phi(c) ds to the bound above and below."""
+        mode = self.mode
+        c = (mode - self.loc) / self.scale
+        right = falling_moments(c.clamp(min=0), _width(mode, self.high, self.scale))
+        left = falling_moments((-c).clamp(min=0), _width(self.low, mode, self.scale))
+        return mode, c, right, left
 
-    def _standard(self, x: Tensor) -> Tensor:
-        finite = torch.isfinite(x)  # an infinite bound has no derivative in loc and scale
-        return torch.where(finite, (torch.where(finite, x, 0.0) - self.loc) / self.scale, x)
+    def _moments(self) -> tuple[Tensor, Tensor]:
+        """Return the first two moments about the mode, in units of scale."""
+        _, _, right, left = self._about_mode()
+        total = right[0] + left[0]
+        return (right[1] - left[1]) / total, (right[2] + left[2]) / total
 
-    def _edges(self, power: int) -> Tensor:
-        """Return (a^power phi(a) - b^power phi(b)) / (Phi(b) - Phi(a))."""
-        a, b = self._bounds()
-        mass = log_mass(a, b)
+    def _shares(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return F and S = 1 - F, the logistic of log(F/q) - log(S/q) and of its negative."""
+        inside = (x > self.low) & (x < self.high)
+        safe = torch.where(inside, x, interior(self.low, self.high, x))
+        y = (safe - self.loc) / self.scale
+        h, R0, *_ = partial_moments(y, _width(safe, self.high, self.scale))
+        k, L0, *_ = partial_moments(-y, _width(self.low, safe, self.scale))
+        odds = (k + torch.log(L0)) - (h + torch.log(R0))
+        above = (x >= self.high).to(x.dtype)
+        return (
+            torch.where(inside, torch.sigmoid(odds), above),
+            torch.where(inside, torch.sigmoid(-odds), 1 - above),
+        )
 
-        def term(end: Tensor) -> Tensor:
-            finite = torch.isfinite(end)
-            safe = torch.where(finite, end, 0.0)
-            return torch.where(finite, safe**power * torch.exp(log_density(safe) - mass), 0.0)
 
-        return term(a) - term(b)
-
-
-def _share(x: Tensor, low: Tensor, high: Tensor, log_share: Tensor) -> Tensor:
-    """Return e^log_share inside (low, high), 0 below and 1 above."""
-    inside = (x > low) & (x < high)
-    return torch.where(inside, torch.exp(torch.where(inside, log_share, 0.0)), (x >= high).to(x.dtype))
+def _width(start: Tensor, end: Tensor, scale: Tensor) -> Tensor:
+    """Return (end - start)/scale, infinite without a derivative where an end is."""
+    finite = torch.isfinite(start) & torch.isfinite(end)
+    apart = torch.where(finite, end, 0.0) - torch.where(finite, start, 0.0)
+    return torch.where(finite, (apart / scale).clamp(min=0), torch.inf)

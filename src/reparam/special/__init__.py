@@ -15,7 +15,15 @@ from reparam.special.densities import (
 )
 from reparam.special.draws import draw
 from reparam.special.implicit import Family, attach, quantile, register, tails, velocity
-from reparam.special.incomplete import betainc, betaincinv, gammainc, gammaincc, gammainccinv, gammaincinv
+from reparam.special.incomplete import (
+    betainc,
+    betaincinv,
+    gamma_tails,
+    gammainc,
+    gammaincc,
+    gammainccinv,
+    gammaincinv,
+)
 from reparam.special.normal import log_ndtr, ndtr, ndtri, ndtri_exp
 from reparam.special.spherical import sphere_log_density
 
@@ -37,6 +45,7 @@ __all__ = [
     "betainc",
     "betaincinv",
     "draw",
+    "gamma_tails",
     "gammainc",
     "gammaincc",
     "gammainccinv",

@@ -12,7 +12,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from reparam.special.incomplete import _in_double
+from reparam.special.normal import _in_double
 
 SHIFT = 48
 ORDERS = 9

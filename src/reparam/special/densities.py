@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from reparam.special.logarithms import log_ratio_from_log
 
 HALF_LOG_2PI = 0.91893853320467274178
 # log Gamma(x) - ((x - 1/2) log x - x + log(2 pi)/2) = sum_k STIRLING[k] x^-(2k+1)
@@ -23,11 +26,11 @@ def stirling_remainder(x: Tensor) -> Tensor:
     return torch.where(x >= 15.0, total * r, direct)
 
 
-def gamma_log_density(y: Tensor, alpha: Tensor) -> Tensor:
+def gamma_log_density(y: Tensor, alpha: Tensor, w: Tensor | None = None) -> Tensor:
     """log density of y = log z: alpha (w - e^w) - log Gamma(alpha) + alpha log alpha with w = y - log alpha."""
     large = alpha >= 1.0
     a = torch.where(large, alpha, 1.0)
-    w = torch.where(large, y - a.log(), 0.0)
+    w = torch.where(large, log_ratio_from_log(y, a) if w is None else w, 0.0)
     central = a * (w - torch.expm1(w)) + 0.5 * a.log() - HALF_LOG_2PI - stirling_remainder(a)
     small = torch.where(large, 1.0, alpha)
     direct = small * y - torch.exp(torch.where(large, torch.zeros_like(y), y)) - torch.lgamma(small)
@@ -37,7 +40,7 @@ def gamma_log_density(y: Tensor, alpha: Tensor) -> Tensor:
 def beta_log_density(xi: Tensor, a: Tensor, b: Tensor) -> Tensor:
     """log density of xi = logit x: a log(x/mu) + b log(y/(1 - mu)) + log(ab/(2 pi S))/2 + Stirling remainders."""
     S = a + b
-    logx, logy = -torch.nn.functional.softplus(-xi), -torch.nn.functional.softplus(xi)
+    logx, logy = logsigmoid(xi), logsigmoid(-xi)
     near = torch.minimum(a, b) >= 1.0
     one = torch.ones_like(S)
     p, q, s = torch.where(near, a, one), torch.where(near, b, one), torch.where(near, S, 2.0 * one)

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
-from reparam.special.incomplete import _in_double
-
 HALF_LOG_2PI = 0.91893853320467274178
+
+
+def _in_double(function: Callable[..., Tensor], *arguments: Tensor) -> Tensor:
+    """Evaluate in double and round once to the promoted dtype of the arguments."""
+    dtype = arguments[0].dtype
+    for argument in arguments[1:]:
+        dtype = torch.promote_types(dtype, argument.dtype)
+    if not dtype.is_floating_point:
+        raise TypeError(
+            f"reparam.special: arguments must be floating point; got {dtype}; convert with .to(torch.float64)"
+        )
+    return function(*(a.double() for a in arguments)).to(dtype)
 
 
 def ndtr(x: Tensor) -> Tensor:

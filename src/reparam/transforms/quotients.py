@@ -22,6 +22,15 @@ def exprel(y: Tensor) -> Tensor:
     return torch.where(near, series, torch.expm1(far) / far)
 
 
+def exprel_slope(y: Tensor) -> Tensor:
+    """Return d/dy (e^y - 1)/y = sum_k y^k / (k! (k + 2)) = (e^y - exprel(y)) / y, which is 1/2 at 0; for y <= 0."""
+    near = y.abs() < EXPREL_RADIUS
+    terms = EXPREL_TERMS.get(y.dtype, 11)
+    series = horner(torch.where(near, y, 0.0), [1 / (math.factorial(k) * (k + 2)) for k in range(terms)])
+    far = torch.where(near, -1.0, y)
+    return torch.where(near, series, (torch.exp(far) - torch.expm1(far) / far) / far)
+
+
 def logrel(t: Tensor) -> Tensor:
     """Return log(1 + t) / t = sum_k (-t)^k / (k + 1), which is 1 at 0."""
     near = t.abs() < LOGREL_RADIUS

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot, softplus
+from torch.nn.functional import logsigmoid, one_hot
 
 from reparam.kernels.cpu import softmax as kernel
 from reparam.kernels.cpu.pieces import run_pieces
@@ -41,7 +41,7 @@ class Site:
         """
         if self.binary:
             sign = 2 * b - 1
-            return sign * softplus(eps + softplus(sign * self.logits))
+            return -sign * logsigmoid(logsigmoid(-sign * self.logits) - eps)
         top = (b * eps).sum(-1, keepdim=True)
         others = -torch.logaddexp(-top, -(torch.log_softmax(self.logits, -1) + eps))
         return torch.where(b > 0, top, others)
