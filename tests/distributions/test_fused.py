@@ -105,3 +105,52 @@ def test_relaxed_rows_in_single_precision():
     right = torch.softmax((q.logits.double() + eps.double()) / 0.5, -1)
     torch.testing.assert_close(z.double(), right, rtol=2e-5, atol=1e-12)
     torch.testing.assert_close(z.sum(-1), torch.ones(4000))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, F64])
+@pytest.mark.parametrize("given", ["logits", "probs"])
+def test_relaxed_one_hot_draws_are_push_of_their_noise_with_its_derivatives(dtype, given):
+    value = 2 * NOISE.normal((5003, 7), dtype=dtype)
+    value = (value.exp() if given == "probs" else value).requires_grad_()
+    t = torch.tensor(0.5, dtype=dtype)
+    for shape in ((), (3,)):
+        q = D.RelaxedOneHotCategorical(t, **{given: value})
+        eps = NOISE.draw(q.noise_spec(shape))
+        z, right = q.rsample(shape, noise=NOISE), q.push(eps)
+        assert torch.equal(z, right)
+        assert torch.equal(q.sample(shape, noise=NOISE), right)
+        labels = torch.arange(len(eps)) if not shape else torch.arange(5003)
+        rowed = NOISE.rows(labels)
+        assert torch.equal(q.rsample(shape, noise=rowed), q.push(rowed.draw(q.noise_spec(shape))))
+        log_probs = torch.log_softmax(value, -1) if given == "logits" else q.probs.log()
+        plain = torch.softmax((log_probs + eps) / t, -1)
+        weights = NOISE.child("w").normal(z.shape, dtype=dtype)
+        first = [
+            torch.autograd.grad((weights * y.sin()).sum(), value, create_graph=True)[0] for y in (z, plain)
+        ]
+        second = [torch.autograd.grad(g.square().sum(), value, retain_graph=True)[0] for g in first]
+        loose = {"rtol": 1e-3, "atol": 1e-3} if dtype == torch.float32 else {"rtol": 1e-9, "atol": 1e-9}
+        torch.testing.assert_close(*first, **loose)
+        torch.testing.assert_close(*second, **loose)
+
+
+def test_logits_are_normalised_when_asked_for():
+    logits = NOISE.normal((4, 3)).requires_grad_()
+    ours, theirs = D.Categorical(logits=logits), torch.distributions.Categorical(logits=logits)
+    relaxed = D.RelaxedOneHotCategorical(torch.tensor(0.5), logits=logits)
+    for q in (ours, relaxed, ours.expand((2, 4)), relaxed.expand((2, 4))):
+        torch.testing.assert_close(q.logits, theirs.logits.expand(q.logits.shape), rtol=0, atol=0)
+        torch.testing.assert_close(q.probs, theirs.probs.expand(q.probs.shape), rtol=0, atol=0)
+    assert torch.equal(ours.parameters()["logits"], theirs.logits)
+    with torch.no_grad():
+        fresh = D.Categorical(logits=logits)
+        fresh.noise_spec()
+        assert fresh.logits.requires_grad  # asked for without a graph, of use with one
+    for bad in ([0.0, torch.nan], [0.0, torch.inf], [-torch.inf, -torch.inf]):
+        for family in (D.Categorical, torch.distributions.Categorical):
+            with pytest.raises(ValueError, match="logits"):
+                family(logits=torch.tensor(bad), validate_args=True)
+    with pytest.raises(ValueError, match="at least one-dimensional"):
+        D.Categorical(logits=torch.tensor(0.0))
+    with pytest.raises(ValueError, match="not both"):
+        D.Categorical()

@@ -1,14 +1,58 @@
 """The categorical family: the k with the largest logits_k + eps_k, eps Gumbel."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.distributions.utils import lazy_property, probs_to_logits
 from torch.nn.functional import one_hot
 
 from reparam.distributions.base import Distribution
 from reparam.noise import NoiseSpec
 
 
-class Categorical(Distribution, torch.distributions.Categorical):
+class Lazy(torch.distributions.Categorical):
+    """torch's class, but its logits are normalised when somebody asks for them: relaxed draws and mixtures do not."""
+
+    def __init__(
+        self, probs: Tensor | None = None, logits: Tensor | None = None, validate_args: bool | None = None
+    ) -> None:
+        if probs is not None or logits is None or logits.dim() < 1:
+            super().__init__(probs, logits, validate_args)
+            return
+        self._raw, self._num_events = logits, logits.shape[-1]
+        if self._validate_args if validate_args is None else validate_args:
+            # torch checks the normalised logits, which are numbers where these are
+            self.logits = logits - logits.amax(-1, keepdim=True)
+        torch.distributions.Distribution.__init__(self, logits.shape[:-1], validate_args=validate_args)
+        self.__dict__.pop("logits", None)
+
+    @lazy_property
+    def logits(self) -> Tensor:
+        """Log probs, normalised along the last axis."""
+        if "_raw" not in self.__dict__:
+            return probs_to_logits(self.probs)
+        return self._raw - self._raw.logsumexp(-1, keepdim=True)
+
+    @lazy_property
+    def _param(self) -> Tensor:
+        return self.logits
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
+        """Return the distribution with a larger batch shape."""
+        new = type(self).__new__(type(self)) if _instance is None else _instance
+        if "_raw" not in self.__dict__:
+            return super().expand(batch_shape, new)
+        batch_shape = torch.Size(batch_shape)
+        new._raw, new._num_events = self._raw.expand(*batch_shape, self._num_events), self._num_events
+        if "logits" in self.__dict__:
+            new.logits = self.logits.expand(*batch_shape, self._num_events)
+        torch.distributions.Distribution.__init__(new, batch_shape, validate_args=False)
+        new._validate_args = self._validate_args
+        return new
+
+
+class Categorical(Distribution, Lazy):
     """Categorical law on the integers 0 .. K-1, P(z = k) = probs_k.
 
         z = argmax_k (log probs_k + eps_k),  eps_k ~ Gumbel(0, 1)
@@ -32,12 +76,13 @@ class Categorical(Distribution, torch.distributions.Categorical):
 
     def parameters(self) -> dict[str, Tensor]:
         """Return {"probs": ...} or {"logits": ...}, as given, normalised."""
-        return {"probs" if self.__dict__.get("probs") is self._param else "logits": self._param}
+        return parameters(self)
 
     def noise_spec(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> NoiseSpec:
         """Return Gumbel noise, one number per category."""
         shape = (*self._extended_shape(torch.Size(sample_shape)), self._num_events)
-        return NoiseSpec("gumbel", shape, len(sample_shape), self._param.dtype, self._param.device)
+        given = raw(self)
+        return NoiseSpec("gumbel", shape, len(sample_shape), given.dtype, given.device)
 
     def push(self, eps: Tensor) -> Tensor:
         """Return argmax_k (log probs_k + eps_k), int64."""
@@ -78,8 +123,7 @@ class OneHotCategorical(Distribution, torch.distributions.OneHotCategorical):
 
     def parameters(self) -> dict[str, Tensor]:
         """Return {"probs": ...} or {"logits": ...}, as given, normalised."""
-        inner = self._categorical
-        return {"probs" if inner.__dict__.get("probs") is inner._param else "logits": inner._param}
+        return parameters(self._categorical)
 
     def push(self, eps: Tensor) -> Tensor:
         """Return the unit vector of argmax_k (log probs_k + eps_k)."""
@@ -95,6 +139,23 @@ class OneHotCategorical(Distribution, torch.distributions.OneHotCategorical):
             return logits.gather(-1, value.argmax(-1, keepdim=True)).squeeze(-1)
         value, probs = torch.broadcast_tensors(value, probs)
         return probs.gather(-1, value.argmax(-1, keepdim=True)).squeeze(-1).log()
+
+
+def parameters(inner: torch.distributions.Categorical) -> dict[str, Tensor]:
+    """Return {"probs": ...} or {"logits": ...}, as given, normalised."""
+    lazy = "_raw" in inner.__dict__
+    return {"probs" if not lazy and inner.__dict__.get("probs") is inner._param else "logits": inner._param}
+
+
+def raw(q: torch.distributions.Categorical) -> Tensor:
+    """Return the probs or logits that were given, the logits before they are normalised."""
+    given = q.__dict__.get("_raw")
+    return q._param if given is None else given
+
+
+def scores(q: Categorical) -> Tensor:
+    """Return log probs up to one number for each row: the logits as they were given, or `log_weights`."""
+    return q._raw if "_raw" in q.__dict__ else log_weights(q)
 
 
 def log_weights(q: Categorical | OneHotCategorical) -> Tensor:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from reparam.distributions.categorical import Categorical, log_weights
+from reparam.distributions.categorical import Categorical, scores
 from reparam.distributions.convert import convert, detach
 from reparam.distributions.explicit import Univariate
 from reparam.distributions.multivariate import jacobian
@@ -110,7 +110,7 @@ class MixtureSameFamily(Univariate, torch.distributions.MixtureSameFamily):
     def push(self, eps: Tensor) -> Tensor:
         """Return the quantile at Phi(eps), coordinate by coordinate (then in float64, rounded once)."""
         if not self.event_shape:
-            return quantile(eps, log_weights(self._mixture_distribution), self._component_distribution)
+            return quantile(eps, scores(self._mixture_distribution), self._component_distribution)
         wide = self._as(torch.float64)
         flat = eps.double().flatten(eps.ndim - len(self.event_shape))
         z: list[Tensor] = []
@@ -131,7 +131,7 @@ class MixtureSameFamily(Univariate, torch.distributions.MixtureSameFamily):
 
     def conditionals(self, z: list[Tensor]) -> Iterator[tuple[Tensor, Univariate]]:
         """Yield, for each coordinate, the log weights and the components of its law given the coordinates z before."""
-        weights, d = log_weights(self._mixture_distribution), self.event_shape.numel()
+        weights, d = scores(self._mixture_distribution), self.event_shape.numel()
         gaussian = isinstance(self._component_distribution, MultivariateNormal)
         lines = gaussian_lines if gaussian else independent_lines
         for j, component in enumerate(lines(self._component_distribution, z)):
@@ -146,7 +146,7 @@ class MixtureSameFamily(Univariate, torch.distributions.MixtureSameFamily):
         return {n: slopes[n].to(torch.result_type(value, x)) for n, value in self.parameters().items()}
 
     def _velocities(self, x: Tensor) -> dict[str, Tensor]:
-        component, log_w = self._component_distribution, log_weights(self._mixture_distribution)
+        component, log_w = self._component_distribution, scores(self._mixture_distribution)
         point, w = x.unsqueeze(-1), torch.softmax(log_w, -1)
         log_parts = torch.log(w) + component.log_density(point)
         log_f = torch.logsumexp(log_parts, -1, keepdim=True)
@@ -179,7 +179,7 @@ class MixtureSameFamily(Univariate, torch.distributions.MixtureSameFamily):
         """Return log sum_k w_k p_k(x), without validation."""
         component = self._component_distribution
         each = component.log_prob(x.unsqueeze(-1 - len(self.event_shape)))
-        return torch.logsumexp(torch.log_softmax(log_weights(self._mixture_distribution), -1) + each, -1)
+        return torch.logsumexp(torch.log_softmax(scores(self._mixture_distribution), -1) + each, -1)
 
     def cdf_formula(self, x: Tensor) -> Tensor:
         """Return sum_k w_k F_k(x)."""
@@ -199,7 +199,7 @@ class MixtureSameFamily(Univariate, torch.distributions.MixtureSameFamily):
 
     def _masses(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         q = self._line("cdf")
-        return masses(log_weights(q._mixture_distribution), q._component_distribution)(x)
+        return masses(scores(q._mixture_distribution), q._component_distribution)(x)
 
     def _line(self, what: str) -> "MixtureSameFamily":
         if self.event_shape:

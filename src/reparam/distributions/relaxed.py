@@ -8,14 +8,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributions import TransformedDistribution
+from torch.distributions.relaxed_categorical import ExpRelaxedCategorical
+from torch.distributions.transforms import ExpTransform
 from torch.nn.functional import logsigmoid
 
 from reparam.distributions.base import Distribution
-from reparam.transforms.relaxation import relaxed_one_hot
-
-
-def _given(inner: Any) -> dict[str, Tensor]:
-    return {"probs" if inner.__dict__.get("probs") is inner._param else "logits": inner._param}
+from reparam.distributions.categorical import Lazy, parameters, raw
+from reparam.noise import Noise, NoiseSpec, given
+from reparam.transforms.relaxation import relaxed_one_hot, relaxed_one_hot_draw
 
 
 def _temperature(q: Any, like: Tensor) -> Tensor:
@@ -51,7 +52,8 @@ class RelaxedBernoulli(Distribution, torch.distributions.RelaxedBernoulli):
 
     def parameters(self) -> dict[str, Tensor]:
         """Return {"probs": ...} or {"logits": ...}, as given."""
-        return _given(self.base_dist)
+        inner = self.base_dist
+        return {"probs" if inner.__dict__.get("probs") is inner._param else "logits": inner._param}
 
     def push(self, eps: Tensor) -> Tensor:
         """Return sigmoid((logits + eps) / t)."""
@@ -113,13 +115,57 @@ class RelaxedOneHotCategorical(Distribution, torch.distributions.RelaxedOneHotCa
     rule = "relaxed"
     base_law = "gumbel"
 
+    def __init__(
+        self,
+        temperature: Tensor,
+        probs: Tensor | None = None,
+        logits: Tensor | None = None,
+        validate_args: bool | None = None,
+    ) -> None:
+        # torch's class normalises the logits at once, which costs as much as a draw and changes none
+        inner = Lazy(probs, logits, validate_args)
+        base: Any = ExpRelaxedCategorical.__new__(ExpRelaxedCategorical)
+        base._categorical, base.temperature = inner, temperature
+        shapes = inner.batch_shape, torch.Size((inner._num_events,))
+        torch.distributions.Distribution.__init__(base, *shapes, validate_args=False)
+        TransformedDistribution.__init__(self, base, ExpTransform(), validate_args=False)
+        self._validate_args = base._validate_args = inner._validate_args
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> "RelaxedOneHotCategorical":
+        """Return the distribution with a larger batch shape."""
+        blank = type(self).__new__(type(self)) if _instance is None else _instance
+        return torch.distributions.RelaxedOneHotCategorical.expand(self, batch_shape, blank)
+
     def parameters(self) -> dict[str, Tensor]:
         """Return {"probs": ...} or {"logits": ...}, as given, normalised."""
-        return _given(self.base_dist._categorical)
+        return parameters(self.base_dist._categorical)
+
+    def noise_spec(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> NoiseSpec:
+        """Return Gumbel noise, one number per category."""
+        shape, like = self._extended_shape(torch.Size(sample_shape)), raw(self.base_dist._categorical)
+        return NoiseSpec("gumbel", tuple(shape), len(sample_shape), like.dtype, like.device)
+
+    def rsample(
+        self, sample_shape: torch.Size | tuple[int, ...] = (), *, noise: Noise | None = None
+    ) -> Tensor:
+        """Draw z = g(eps; phi), differentiable in phi; the noise is drawn in the same pass where a kernel serves."""
+        if isinstance(sample_shape, int):
+            return super().rsample(sample_shape, noise=noise)  # which raises
+        noise, scores = given(noise, type(self).__name__), self._scores()
+        spec = self.noise_spec(sample_shape)
+        z = relaxed_one_hot_draw(scores, noise, spec, _temperature(self, scores))
+        return self.push(noise.draw(spec)) if z is None else z
+
+    def sample(
+        self, sample_shape: torch.Size | tuple[int, ...] = (), *, noise: Noise | None = None
+    ) -> Tensor:
+        """Draw the same numbers without a graph."""
+        with torch.no_grad():
+            return self.rsample(sample_shape, noise=noise)
 
     def push(self, eps: Tensor) -> Tensor:
         """Return softmax((log probs + eps) / t)."""
-        return relaxed_one_hot(self._log_probs(), eps, _temperature(self, eps))
+        return relaxed_one_hot(self._scores(), eps, _temperature(self, eps))
 
     def pathwise(self, x: Tensor) -> dict[str, Tensor]:
         """Return the Jacobians dz_i/dlogits_j = x_i (1[i = j] - x_j) / t, (*x.shape, K), and dz/dt, (*x.shape).
@@ -150,3 +196,8 @@ class RelaxedOneHotCategorical(Distribution, torch.distributions.RelaxedOneHotCa
     def _log_probs(self) -> Tensor:
         ((name, value),) = self.parameters().items()
         return value.log() if name == "probs" else value
+
+    def _scores(self) -> Tensor:
+        """Return log probs up to one number for each row, which a softmax does not see."""
+        value = raw(self.base_dist._categorical)
+        return value if "_raw" in self.base_dist._categorical.__dict__ else self._log_probs()

@@ -6,6 +6,7 @@ soft(z, t)                its relaxation: sigmoid(z / t), or softmax(z / t)
 z~ = given(b, eps')       perturbed logits drawn anew from their law given b
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, one_hot
 
+from reparam.kernels import select
 from reparam.kernels.cpu import softmax as kernel
 from reparam.kernels.cpu.pieces import run_pieces
-from reparam.transforms.fused import Fused
+from reparam.noise import Noise, NoiseSpec
+from reparam.transforms.fused import Fused, native, partials
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,48 @@ def _relaxed(logits: Tensor, eps: Tensor, temperature: Tensor) -> Tensor:
     return torch.softmax((logits + eps) / temperature, -1)
 
 
+def relaxed_one_hot_draw(logits: Tensor, noise: Noise, spec: NoiseSpec, temperature: Tensor) -> Tensor | None:
+    """Return `relaxed_one_hot(logits, noise.draw(spec), temperature)`, bit for bit; None where no kernel serves.
+
+    Args:
+        noise: an address without rows and schemes.
+        spec: Gumbel noise; the logits broadcast to its shape.
+    """
+    fits = type(noise) is Noise and noise.index is None and native(logits, temperature)
+    fits = fits and temperature.numel() == 1 and math.prod(spec.shape) > 0
+    if not fits or (temperature.requires_grad and torch.is_grad_enabled()):
+        return None
+    logits = logits.expand(spec.shape)
+    if torch.is_grad_enabled() and logits.requires_grad:
+        return _Draw.apply(noise, spec, logits, temperature)
+    return _drawn(noise, logits, temperature)
+
+
+def _drawn(noise: Noise, logits: Tensor, temperature: Tensor) -> Tensor:
+    z, K = torch.empty(logits.shape, dtype=logits.dtype), logits.shape[-1]
+    address = select.signed(noise._path_key()), select.signed(noise.step)
+    kernel.draw(*address, logits.contiguous().view(-1, K), float(temperature), z.view(-1, K))
+    return z
+
+
+class _Draw(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, noise: Noise, spec: NoiseSpec, logits: Tensor, temperature: Tensor) -> Tensor:
+        z = _drawn(noise, logits, temperature)
+        ctx.address = noise, spec
+        ctx.save_for_backward(z, logits, temperature)
+        return z
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:  # type: ignore[override]
+        z, logits, temperature = ctx.saved_tensors
+        if torch.is_grad_enabled() or not select.plain():
+            noise, spec = ctx.address  # the noise is drawn again
+            inputs = logits, noise.draw(spec), temperature
+            return None, None, partials(_relaxed, inputs, gradient, (True, False, False))[0], None
+        return None, None, _slope(z, gradient, temperature), None
+
+
 def _forward(logits: Tensor, eps: Tensor, temperature: Tensor) -> tuple[Tensor, tuple[()]]:
     z, K = torch.empty(eps.shape, dtype=eps.dtype), eps.shape[-1]
     t = temperature.detach().view(-1).numpy()[0]
@@ -110,11 +155,16 @@ def _forward(logits: Tensor, eps: Tensor, temperature: Tensor) -> tuple[Tensor, 
 
 
 def _backward(inputs: Any, z: Tensor, kept: Any, gradient: Tensor, needed: Any) -> tuple[Tensor | None, ...]:
+    slope = _slope(z, gradient, inputs[2])
+    return slope if needed[0] else None, slope if needed[1] else None, None
+
+
+def _slope(z: Tensor, gradient: Tensor, temperature: Tensor) -> Tensor:
     slope, K = torch.empty_like(z), z.shape[-1]
-    t = inputs[2].detach().view(-1).numpy()[0]
+    t = temperature.detach().view(-1).numpy()[0]
     rows = (z.view(-1, K), gradient.contiguous().view(-1, K))
     run_pieces(lambda a, b, c: kernel.backward(a, b, t, c), rows, (slope.view(-1, K),), K)
-    return slope if needed[0] else None, slope if needed[1] else None, None
+    return slope
 
 
 RELAXED = Fused(_forward, _backward, _relaxed)

@@ -10,14 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reparam.kernels.cpu import laws, normal
+from reparam.kernels.cpu import laws, laws32, normal
 from reparam.kernels.cpu.threads import CHUNK, SERIAL_BELOW, run_chunks
 from reparam.kernels.cpu.words import fill_row, fill_rows
 
 MAPS32 = {"normal": normal.map32, "uniform": laws.uniform32}
 MAPS64 = {"normal": normal.map64, "uniform": laws.uniform64}
-for _law in ("exponential", "gumbel", "logistic", "laplace", "cauchy", "rademacher"):
-    MAPS32[_law] = MAPS64[_law] = getattr(laws, _law)
+for _law in ("exponential", "gumbel", "logistic", "laplace", "cauchy"):
+    MAPS32[_law], MAPS64[_law] = getattr(laws32, _law), getattr(laws, _law)
+MAPS32["rademacher"] = MAPS64["rademacher"] = laws.rademacher
 SMALL = {(law, torch.float32): mapping for law, mapping in MAPS32.items()}
 SMALL |= {(law, torch.float64): mapping for law, mapping in MAPS64.items()}
 NARROW = (torch.bfloat16, torch.float16)

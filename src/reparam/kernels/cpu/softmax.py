@@ -4,15 +4,19 @@
 given g = df/dz:   df/dl_j = df/deps_j = z_j (g_j - sum_k g_k z_k)/t
 """
 
-import math
-
+import numpy as np
 from numba import types
 from numba.extending import overload
+from torch import Tensor
 
+from reparam.kernels.cpu import elementary as el
+from reparam.kernels.cpu.draw import MAPS32, MAPS64, chunk
 from reparam.kernels.cpu.gaussian import exp32
 from reparam.kernels.cpu.jit import jit
+from reparam.kernels.cpu.pieces import PIECE
+from reparam.kernels.cpu.threads import SERIAL_BELOW, run_chunks
 
-ROWS = 64  # rows that are worked on together: their numbers stay in the nearest cache
+ROWS = 64  # rows that are worked on together, side by side
 
 
 def exp(x):
@@ -23,33 +27,36 @@ def exp(x):
 def _exp(x):
     if x == types.float32:
         return lambda x: exp32(x)
-    return lambda x: math.exp(x)
+    return lambda x: el.exp(x)
 
 
 @jit
 def forward(logits, eps, t, z):
-    """Fill z (n, K)."""
+    """Fill z (n, K), which may be the memory of eps."""
     n, K = z.shape
-    for start in range(0, n, ROWS):
-        l, e = logits[start : start + ROWS].reshape(-1), eps[start : start + ROWS].reshape(-1)
-        out = z[start : start + ROWS].reshape(-1)
-        for i in range(len(out)):
-            out[i] = (l[i] + e[i]) / t
-        for r in range(0, len(out), K):
-            top = out[r]
-            for k in range(1, K):
-                top = max(top, out[r + k])
-            for k in range(K):
-                out[r + k] -= top
-        for i in range(len(out)):
-            out[i] = exp(out[i])
-        for r in range(0, len(out), K):
-            total = out[r]
-            for k in range(1, K):
-                total += out[r + k]
-            total = z.dtype.type(1) / total
-            for k in range(K):
-                out[r + k] *= total
+    some = ROWS if K <= ROWS else 16
+    side, top, total = np.empty((K, some), z.dtype), np.empty(some, z.dtype), np.empty(some, z.dtype)
+    for start in range(0, n, some):
+        m = min(some, n - start)
+        l, e = logits[start : start + m].reshape(-1), eps[start : start + m].reshape(-1)
+        out = z[start : start + m].reshape(-1)
+        for k in range(K):
+            for i in range(m):
+                side[k, i] = l[i * K + k] + e[i * K + k]
+        for i in range(m):
+            top[i], total[i] = side[0, i], 0.0
+        for k in range(1, K):
+            for i in range(m):
+                top[i] = top[i] if top[i] > side[k, i] else side[k, i]
+        for k in range(K):
+            for i in range(m):
+                side[k, i] = exp((side[k, i] - top[i]) / t)
+                total[i] += side[k, i]
+        for i in range(m):
+            total[i] = z.dtype.type(1) / total[i]
+        for k in range(K):
+            for i in range(m):
+                out[i * K + k] = side[k, i] * total[i]
 
 
 @jit
@@ -62,3 +69,20 @@ def backward(z, gradient, t, slope):
             total += gradient[r, k] * z[r, k]
         for k in range(K):
             slope[r, k] = z[r, k] * (gradient[r, k] - total) / t
+
+
+def draw(key: int, step: int, logits: Tensor, t: float, z: Tensor) -> None:
+    """Fill z (n, K) with softmax((logits + eps)/t), eps being the Gumbel noise of an address without rows."""
+    l, out = logits.detach().numpy(), z.numpy()
+    n, K = out.shape
+    temperature, size = out.dtype.type(t), max(4, PIECE // K // 4 * 4)  # rows: whole blocks of words
+    mapping = (MAPS64 if out.itemsize == 8 else MAPS32)["gumbel"]
+
+    def work(number: int) -> None:
+        part = slice(number * size, (number + 1) * size)
+        noise = out[part].reshape(-1)
+        first = number * size * K * (out.itemsize // 4) // 4
+        chunk(mapping, key, step, 0, first, noise.view(np.uint32), out.dtype)
+        forward(l[part], out[part], temperature, out[part])
+
+    run_chunks(work, -(-n // size), out.size >= SERIAL_BELOW)
