@@ -52,7 +52,8 @@ class Beta(Implicit, torch.distributions.Beta):
         safe = torch.where(inside, x, 0.5)
         value = special.beta_log_density(torch.logit(safe), a, b) - torch.log(safe) - torch.log1p(-safe)
         end = torch.where(x == 0, a, b)
-        limit = torch.where(end < 1, torch.inf, torch.where(end == 1, torch.log(a + b - 1), -torch.inf))
+        at_end = torch.log(torch.where(end == 1, a + b - 1, 1.0))
+        limit = torch.where(end < 1, torch.inf, torch.where(end == 1, at_end, -torch.inf))
         return torch.where(inside, value, torch.where((x == 0) | (x == 1), limit, -torch.inf))
 
     def cdf_formula(self, x: Tensor) -> Tensor:

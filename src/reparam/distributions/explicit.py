@@ -127,7 +127,8 @@ class Univariate(Distribution):
 
     def at_score(self, eps: Tensor) -> Tensor:
         """Return the quantile at Phi(eps), eps the normal score, in the dtype of eps."""
-        p, lower = torch.special.ndtr(-eps.abs()), eps < 0
+        lower = eps < 0
+        p = torch.special.ndtr(torch.where(lower, eps, -eps))
         return torch.where(lower, self.icdf_formula(p), self.isf_formula(p))
 
     def log_density_anywhere(self, x: Tensor) -> Tensor:

@@ -70,8 +70,9 @@ def cauchy_quantile(u: Tensor) -> Tensor:
 
 def laplace_cdf(x: Tensor) -> Tensor:
     """Return e^x / 2 below 0, 1 - e^-x / 2 above."""
-    tail = 0.5 * torch.exp(-x.abs())
-    return torch.where(x < 0, tail, 1 - tail)
+    low = x < 0
+    tail = 0.5 * torch.exp(torch.where(low, x, -x))  # abs has no slope at the median, where F has one
+    return torch.where(low, tail, 1 - tail)
 
 
 def laplace_quantile(u: Tensor) -> Tensor:
@@ -97,7 +98,7 @@ LOGISTIC = symmetric(lambda x: logsigmoid(x) + logsigmoid(-x), torch.sigmoid, to
 LAPLACE = symmetric(lambda x: -x.abs() - math.log(2), laplace_cdf, laplace_quantile)
 CAUCHY = symmetric(lambda x: -torch.log1p(x * x) - math.log(math.pi), cauchy_cdf, cauchy_quantile)
 UNIFORM = Law(
-    lambda x: torch.where((x >= 0) & (x <= 1), 0.0, -math.inf),
+    lambda x: torch.where((x >= 0) & (x <= 1), torch.zeros_like(x), -math.inf),
     lambda x: x.clamp(0, 1),
     lambda x: (1 - x).clamp(0, 1),
     lambda u: u,

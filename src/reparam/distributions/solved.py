@@ -58,7 +58,7 @@ def _gap(q: Any, z: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
     mass = torch.where(lower, cdf, survival)
     known = mass > 0
     log_mass = torch.where(known, torch.log(torch.where(known, mass, 1.0)), -torch.inf)
-    gap = log_mass - log_ndtr(-eps.abs())
+    gap = log_mass - log_ndtr(torch.where(lower, eps, -eps))  # the slope of abs is 0 at the median
     return torch.where(lower, gap, -gap), torch.exp(q.log_density_anywhere(z) - log_mass)
 
 

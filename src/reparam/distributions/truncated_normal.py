@@ -131,7 +131,8 @@ class TruncatedNormal(Univariate):
     @property
     def mode(self) -> Tensor:
         """The mode: loc, or the bound next to it."""
-        return torch.minimum(torch.maximum(self.loc, self.low), self.high)
+        below, above = self.loc < self.low, self.loc > self.high
+        return torch.where(below, self.low, torch.where(above, self.high, self.loc))
 
     @property
     def mean(self) -> Tensor:

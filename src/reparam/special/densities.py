@@ -51,7 +51,9 @@ def beta_log_density(xi: Tensor, a: Tensor, b: Tensor) -> Tensor:
     wy = torch.where(inside, torch.log1p(torch.where(inside, down, 0.0)), logy - (q / s).log())
     rest = stirling_remainder(s) - stirling_remainder(p) - stirling_remainder(q)
     central = p * wx + q * wy + 0.5 * (p * (q / s)).log() - HALF_LOG_2PI + rest
-    low, high = torch.where(near, one, torch.minimum(a, b)), torch.where(near, one, torch.maximum(a, b))
+    less = a < b  # minimum and maximum share their slopes at a tie, which spoils second derivatives
+    low = torch.where(near, one, torch.where(less, a, b))
+    high = torch.where(near, one, torch.where(less, b, a))
     direct = a * logx + b * logy + log_gamma_gap(high, low) - torch.lgamma(low)
     return torch.where(near, central, direct)
 

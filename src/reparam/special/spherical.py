@@ -15,6 +15,7 @@ import math
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
 NODES, WEIGHTS = (torch.from_numpy(x) for x in np.polynomial.legendre.leggauss(96))
 FALL = -44.0
@@ -24,7 +25,7 @@ def log_sphere_integral(kappa: Tensor, d: Tensor) -> Tensor:
     """Return log N(kappa, d), in float64, for kappa > 0 and integers d >= 2, differentiable in kappa."""
     k, m = kappa.double(), d.detach().double() - 2
     with torch.no_grad():
-        start, end, top = _bounds(k, m)
+        start, end, top = _bounds(k.detach(), m)  # no_grad alone leaves the tangents of forward mode
     half = ((end - start) / 2).unsqueeze(-1)
     s = ((end + start) / 2).unsqueeze(-1) + half * NODES.to(k.device)
     height = _log_g(k.unsqueeze(-1), m.unsqueeze(-1), s)
@@ -36,7 +37,7 @@ def one_minus_ratio(kappa: Tensor, d: Tensor) -> Tensor:
     """Return 1 - I_{d/2}(kappa)/I_{d/2-1}(kappa) in float64, to its last digits for every kappa > 0."""
     k, m = kappa.double(), d.detach().double() - 2
     with torch.no_grad():
-        start, end, top = _bounds(k, m)
+        start, end, top = _bounds(k.detach(), m)  # no_grad alone leaves the tangents of forward mode
     s = ((end + start) / 2).unsqueeze(-1) + ((end - start) / 2).unsqueeze(-1) * NODES.to(k.device)
     weight = WEIGHTS.to(k.device) * torch.exp(_log_g(k.unsqueeze(-1), m.unsqueeze(-1), s) - top.unsqueeze(-1))
     return (2 * torch.sin(s / 2) ** 2 * weight).sum(-1) / weight.sum(-1)
@@ -49,7 +50,7 @@ def log_sphere_area(n: int) -> float:
 
 def sphere_log_density(xi: Tensor, d: Tensor, kappa: Tensor) -> Tensor:
     """log density of xi = atanh t: kappa (t - 1) + (d - 1) log sech xi - log N."""
-    log_sech = math.log(2) - xi.abs() - torch.log1p(torch.exp(-2 * xi.abs()))
+    log_sech = math.log(2) + (logsigmoid(2 * xi) + logsigmoid(-2 * xi)) / 2
     return -2 * kappa * torch.sigmoid(-2 * xi) + (d - 1) * log_sech - log_sphere_integral(kappa, d)
 
 

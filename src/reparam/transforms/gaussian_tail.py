@@ -46,9 +46,12 @@ def partial_moments(y: Tensor, w: Tensor) -> tuple[Tensor, Tensor, Tensor, Tenso
     """
     far = torch.isinf(w)
     width = torch.where(far, 1.0, w)
-    p = torch.where(far, (-y).clamp(min=0), torch.minimum((-y).clamp(min=0), width))
-    right = falling_moments(y.clamp(min=0), torch.where(far, torch.inf, width - p))
-    left = falling_moments(torch.where(far, 0.0, (-y - width).clamp(min=0)), p)
+    beyond = ~far & (
+        -y > width
+    )  # one branch for both sides of a tie: clamp and minimum would mix their derivatives
+    p = torch.where(beyond, width, torch.where(y < 0, -y, 0.0))
+    right = falling_moments(torch.where(y < 0, 0.0, y), torch.where(far, torch.inf, width - p))
+    left = falling_moments(torch.where(beyond, -y - width, 0.0), p)
     plus, minus, square = (r + l for r, l in zip(right, left)), right[1] - left[1], p * p
     J0, _, J2 = plus
     rest = torch.where(far, 0.0, width - p)

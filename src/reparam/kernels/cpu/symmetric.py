@@ -202,7 +202,7 @@ def _vonmises_quantile(digits: str) -> Any:
     constants = (*series(f"vonmises_quantile_{digits}"), table("mills"))
 
     def kernel(kappa: np.ndarray, eps: np.ndarray, z: np.ndarray) -> None:
-        centre = 0.5 * torch.erf(torch.from_numpy(np.abs(eps) * 0.5**0.5)).clamp_min(1e-300).numpy()
+        centre = 0.5 * torch.erf(torch.from_numpy(np.abs(eps) * 0.5**0.5)).numpy()
         vonmises.quantile(kappa, eps, z, *constants, centre, STEP[digits])
 
     return kernel

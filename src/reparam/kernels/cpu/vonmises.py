@@ -9,7 +9,7 @@ integral from z to pi with the other sign.
   over the part of the range that counts.
 
 Quantile: for kappa >= 30 the series 2 sin(z/2) = q sum_k kappa^-k R_k(q^2), q = eps/sqrt(kappa); elsewhere
-Halley steps on log(F - 1/2) or log(1 - F).
+Halley steps on log(F - 1/2) or log(1 - F), and next to the median the series F - 1/2 = f(0) (z - kappa z^3/6).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from reparam.kernels.cpu.series import BLOCK, log_complement, log_tail
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(28)
 LEAST = 30.0
+CENTRE = 1e-6
 PI = math.pi
 LOG_2PI = math.log(2.0 * math.pi)
 
@@ -188,7 +189,7 @@ def quantile(kappa, eps, z, table, lengths, mills, centre, tolerance):
                 z[i] = 0.0
             else:
                 k[m], e[m], where[m] = kappa[i], abs(eps[i]), i
-                x[m] = 2.0 * PI * centre[i] if kappa[i] < 1.0 else min(abs(q), 2.0)
+                x[m] = max(2.0 * PI * centre[i] if kappa[i] < 1.0 else min(abs(q), 2.0), CENTRE)
                 m += 1
         log_tail(e, mills, m, tail)
         bessel(k, m, A, norm)
@@ -198,7 +199,7 @@ def quantile(kappa, eps, z, table, lengths, mills, centre, tolerance):
             worst = 0.0
             for j in range(m):
                 s = np.sin(0.5 * x[j])
-                target = tail[j] if flag[j] else np.log(centre[where[j]])
+                target = tail[j] if flag[j] else np.log(max(centre[where[j]], CENTRE))
                 gap = norm[j] - 2.0 * k[j] * s * s + np.log(max(first[j], 1e-300)) - target
                 h = -1.0 / first[j] if flag[j] else 1.0 / first[j]
                 newton = gap / h if x[j] > 0.0 and first[j] > 0.0 else 0.0
@@ -210,4 +211,7 @@ def quantile(kappa, eps, z, table, lengths, mills, centre, tolerance):
             if worst < tolerance:
                 break
         for j in range(m):
+            if centre[where[j]] < CENTRE:
+                x[j] = centre[where[j]] * np.exp(-norm[j])
+                x[j] *= 1.0 + k[j] * x[j] * x[j] / 6.0
             z[where[j]] = x[j] if eps[where[j]] >= 0.0 else -x[j]
