@@ -28,7 +28,9 @@ def bernoulli_log_prob(value: Tensor, logits: Tensor) -> Tensor | None:
     fits = fits and logits.device.type == "cpu" == value.device.type and not value.requires_grad
     if not fits or not select.plain():
         return None
-    shape = torch.broadcast_shapes(logits.shape, value.shape)
+    shape = logits.shape
+    if shape != value.shape:
+        shape = torch.broadcast_shapes(shape, value.shape)
     return _LogProb.apply(logits, value, shape) if shape.numel() == logits.numel() else None
 
 
