@@ -49,7 +49,7 @@ class _LogProb(torch.autograd.Function):
         if torch.is_grad_enabled() or not select.plain():
             b = b.view(l.shape)
             slope = torch.where(l > 0, (b - 1) + torch.sigmoid(-l), b - torch.sigmoid(l))
-            return gradient.view(l.shape) * slope, None, None
+            return gradient.reshape(l.shape) * slope, None, None
         dl = torch.empty_like(l)
         run_pieces(kernel.slope, (l, b, gradient.contiguous()), (dl,))
         return dl, None, None
