@@ -165,9 +165,10 @@ def exact_logit_velocity(xi, a, b):
 @pytest.mark.parametrize(
     ("small", "large"), [(1.5, 66575.0), (2.0, 1e9), (0.5, 1e12), (3.0, 1e12), (0.02, 1e7)]
 )
-def test_d07_beta_derivatives_to_many_digits(small, large):
-    """Both orders of the shapes, both derivatives, at five scores, to the promised 5e-12 (measured: 3.2e-12 at worst,
-    next to the end of the series at (3, 1e12), 1e-14 mostly).
+def test_d07_beta_derivatives_to_twelve_digits(small, large):
+    """Both orders of the shapes, both derivatives, at five scores, to 12 digits; 5e-12 is promised.
+
+    At tiny x the series of the kernel ended too early: 1e-11 at (3, 1e12).
     """
     scores = torch.tensor([-2.0, -0.7, 0.1, 1.3, 4.0], dtype=F64)
     xi = special.quantile(special.BETA, scores, leaf(small), leaf(large)).detach()
@@ -182,14 +183,14 @@ def test_d07_beta_derivatives_to_many_digits(small, large):
     ours = special.velocity(special.BETA, xi, leaf(small), leaf(large))
     swapped = special.velocity(special.BETA, -xi, leaf(large), leaf(small))
     for value, other, exact in zip(ours, reversed(swapped), right):
-        assert ((value / exact - 1).abs() < 5e-12).all()
-        assert ((-other / exact - 1).abs() < 5e-12).all()
+        assert ((value / exact - 1).abs() < 1e-12).all()
+        assert ((-other / exact - 1).abs() < 1e-12).all()
     x = torch.sigmoid(xi)
     slopes = D.Beta(leaf(small), leaf(large)).pathwise(x)
     moved = torch.logit(x)  # one rounding of x away from xi: slopes change by as much
     assert ((moved - xi).abs() < 1e-14 * xi.abs()).all()
     for value, exact in zip(slopes.values(), right):
-        assert ((value / (x * (1 - x) * exact) - 1).abs() < 5e-12).all()
+        assert ((value / (x * (1 - x) * exact) - 1).abs() < 1e-12).all()
 
 
 def test_d08_kumaraswamy_is_finite_and_has_its_mode():
