@@ -87,11 +87,10 @@ class TruncatedNormal(Univariate):
         y = (x.double() - wide.loc) / wide.scale
         h, R0, R1, R2, up = partial_moments(y, _width(x.double(), wide.high, wide.scale))
         k, L0, L1, L2, down = partial_moments(-y, _width(wide.low, x.double(), wide.scale))
-        R, L = torch.exp(-h) / R0, torch.exp(-k) / L0  # 1/(S/q) and 1/(F/q)
-        G = 1 / (R + L)
-        loc = G * (R1 / R0 + L1 / L0)
-        scale = 2 * y * loc + G * (R2 / R0 - L2 / L0)
-        slopes = {"loc": loc, "scale": scale, "low": down / (L0 * (R + L)), "high": up / (R0 * (R + L))}
+        total = L0 * torch.exp(-h) + R0 * torch.exp(-k)  # G = L0 R0/total, also where x is a bound
+        loc = (L0 * R1 + R0 * L1) / total
+        scale = 2 * y * loc + (L0 * R2 - R0 * L2) / total
+        slopes = {"loc": loc, "scale": scale, "low": down * R0 / total, "high": up * L0 / total}
         return {name: slope.to(torch.result_type(self.loc, x)) for name, slope in slopes.items()}
 
     def log_prob(self, value: Tensor) -> Tensor:
