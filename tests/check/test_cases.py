@@ -20,7 +20,7 @@ def load(path: Path):
     return module
 
 
-CASES = {case.name: case for case in load(Path(__file__).with_name("cases.py")).CASES}
+CASES = {case.name: case for case in load(Path(__file__).with_name("labelled") / "__init__.py").CASES}
 GALLERY = sorted(path.stem for path in (ROOT / "examples" / "wrong_gradients").glob("*.py"))
 QUICK = [
     "narrow_bump",
