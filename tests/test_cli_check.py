@@ -5,6 +5,7 @@ import json
 import pytest
 
 from reparam.cli import main
+from reparam.models.vae import VAE
 
 LOSSES = """
 import torch
@@ -79,15 +80,37 @@ def test_compare_ranks(losses, capsys):
     assert "unbiased" in capsys.readouterr().out
 
 
-def test_a_trained_run_checks_its_own_gradient(tmp_path, capsys):
-    run = str(tmp_path / "run")
-    assert (
-        main(["train", "--data", "digits", "--epochs", "1", "--hidden", "4", "--latent", "2", "--out", run])
-        == 0
-    )
-    capsys.readouterr()
-    assert main(["check", run, "--max-draws", "200", "--max-seconds", "20", "--tolerance", "0.1"]) in (0, 3)
-    assert "encoder" in capsys.readouterr().out
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Return a small trained run."""
+    out = str(tmp_path_factory.mktemp("trained") / "run")
+    command = ["train", "--data", "digits", "--epochs", "1", "--hidden", "4", "--latent", "2", "--out", out]
+    assert main(command) == 0
+    return out
+
+
+CHECK_RUN = ["--max-draws", "1600", "--max-seconds", "600", "--tolerance", "0.1", "--false-alarm", "1e-3"]
+
+
+def test_a_trained_run_checks_its_own_gradient(run, capsys):
+    assert main(["check", run, *CHECK_RUN]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("unbiased")
+    assert "encoder" in out
+
+
+def test_a_trained_run_with_a_fault_is_biased(run, capsys, monkeypatch):
+    likelihood = VAE.log_likelihood  # half of the gradient reaches the encoder
+
+    def faulty(self, z, target):
+        return likelihood(self, 0.5 * z + 0.5 * z.detach(), target)
+
+    monkeypatch.setattr(VAE, "log_likelihood", faulty)
+    assert main(["check", run, "--json", *CHECK_RUN]) == 1
+    report = json.loads(capsys.readouterr().out)
+    accused = [block["name"] for block in report["blocks"] if block["verdict"] == "biased"]
+    assert accused
+    assert all(name.startswith("encoder") for name in accused)
 
 
 @pytest.mark.parametrize(
