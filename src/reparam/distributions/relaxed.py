@@ -48,6 +48,7 @@ class RelaxedBernoulli(Distribution, torch.distributions.RelaxedBernoulli):
     """
 
     rule = "relaxed"
+    own = ("temperature",)
     base_law = "logistic"
 
     def parameters(self) -> dict[str, Tensor]:
@@ -113,6 +114,7 @@ class RelaxedOneHotCategorical(Distribution, torch.distributions.RelaxedOneHotCa
     """
 
     rule = "relaxed"
+    own = ("temperature",)
     base_law = "gumbel"
 
     def __init__(
