@@ -124,6 +124,11 @@ class Truncated(Wrapped):
             )
         super().__init__(base, validate_args)
         self.low, self.high = self.low.expand(self.batch_shape), self.high.expand(self.batch_shape)
+        if self._validate_args and self.low.numel() and not bool((self._as(torch.float64)._mass() > 0).all()):
+            raise ValueError(
+                f"Truncated: base must have probability between low and high; {type(self.base).__name__} has none that "
+                f"a double can hold; got low={low}, high={high}; move a bound into its support"
+            )
 
     @property
     def rule(self) -> str:
