@@ -84,13 +84,17 @@ register_family(_torch.distributions.Poisson, Poisson)
 register_with_one_of(_torch.distributions.Geometric, Geometric, ("probs", "logits"))
 for _weighted in (Bernoulli, Binomial, Categorical, ContinuousBernoulli, NegativeBinomial):
     register_with_logits(getattr(_torch.distributions, _weighted.__name__), _weighted)
-register(
+for _one_hot in (  # the second has the same law; its biased derivative is the estimator StraightThrough
     _torch.distributions.OneHotCategorical,
-    lambda q: OneHotCategorical(
-        **{"probs" if q._categorical.__dict__.get("probs") is q._param else "logits": q._param},
-        validate_args=q._validate_args,
-    ),
-)
+    _torch.distributions.OneHotCategoricalStraightThrough,
+):
+    register(
+        _one_hot,
+        lambda q: OneHotCategorical(
+            **{"probs" if q._categorical.__dict__.get("probs") is q._param else "logits": q._param},
+            validate_args=q._validate_args,
+        ),
+    )
 register(
     _torch.distributions.RelaxedBernoulli,
     lambda q: RelaxedBernoulli(

@@ -1,15 +1,18 @@
 """The contract of a distribution: a map of noise, z = g(eps; phi), with everything torch.distributions promises."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from reparam.distributions.arguments import checked_shape, prepared
 from reparam.noise import Noise, NoiseSpec, given
 
 
 class Distribution(torch.distributions.Distribution):
     """A distribution that says what noise it eats and pushes it: mix in before torch's class of the family.
+
+    Tensor parameters are promoted to the widest of their dtypes, also those without dimensions; numbers follow them.
 
     A family gives `rule`, `base_law` and `push`; where its noise is not one number per element also `noise_spec`;
     and, unless its rule is "none", `pathwise`.
@@ -22,11 +25,15 @@ class Distribution(torch.distributions.Distribution):
 
     rule: str = "none"
     base_law: ClassVar[str] = "normal"
+    own: ClassVar[tuple[str, ...]] = ()  # parameters that `arg_constraints` does not name
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         if isinstance(cls.__dict__.get("rule"), str):
             cls.has_rsample = cls.rule != "none"
+        init = next(parent.__dict__["__init__"] for parent in cls.__mro__ if "__init__" in parent.__dict__)
+        if init is not torch.distributions.Distribution.__init__:
+            cls.__init__ = prepared(init)  # type: ignore[method-assign]
 
     def parameters(self) -> dict[str, Tensor]:
         """Return the parameters that the constructor was given, by name."""
@@ -66,6 +73,18 @@ class Distribution(torch.distributions.Distribution):
             f"{type(self).__name__}.pathwise: the rule of this family is {self.rule!r}, so its draws have no "
             "pathwise derivative; use an estimator"
         )
+
+    def _get_checked_instance(self, cls: Any, _instance: Any = None) -> Any:
+        # torch compares constructors; ours is the same one, prepared
+        if _instance is None and getattr(type(self).__init__, "__wrapped__", None) is cls.__init__:
+            return type(self).__new__(type(self))
+        return super()._get_checked_instance(cls, _instance)  # type: ignore[no-untyped-call]
+
+    def _validate_sample(self, value: Tensor) -> None:
+        if isinstance(value, Tensor) and not value.numel():
+            checked_shape(value, self.batch_shape, self.event_shape)
+        else:
+            super()._validate_sample(value)  # type: ignore[no-untyped-call]
 
     def _eps(self, sample_shape: torch.Size | tuple[int, ...], noise: Noise | None) -> Tensor:
         if isinstance(sample_shape, int):

@@ -29,14 +29,6 @@ class Beta(Implicit, torch.distributions.Beta):
         tensor(0.6875)
     """
 
-    def __init__(self, concentration1: Any, concentration0: Any, validate_args: bool | None = None) -> None:
-        given = (concentration1, concentration0)
-        if any(isinstance(value, Tensor) and value.numel() == 0 for value in given):
-            validate_args = (
-                False  # torch's check of a Dirichlet cannot read an empty batch, which has nothing wrong
-            )
-        super().__init__(concentration1, concentration0, validate_args=validate_args)
-
     def expand(self, batch_shape: Any, _instance: Any = None) -> "Beta":
         """Return the distribution with a larger batch shape."""
         return super().expand(batch_shape, _instance or type(self).__new__(type(self)))

@@ -121,6 +121,20 @@ class OneHotCategorical(Distribution, torch.distributions.OneHotCategorical):
     rule = "none"
     base_law = "gumbel"
 
+    def __init__(
+        self, probs: Tensor | None = None, logits: Tensor | None = None, validate_args: bool | None = None
+    ) -> None:
+        # torch's class validates its inner one, whatever validate_args is
+        self._categorical = inner = Lazy(probs, logits, validate_args)
+        shapes = inner.batch_shape, torch.Size((inner._num_events,))
+        torch.distributions.Distribution.__init__(self, *shapes, validate_args=False)
+        self._validate_args = inner._validate_args
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> "OneHotCategorical":
+        """Return the distribution with a larger batch shape."""
+        blank = type(self).__new__(type(self)) if _instance is None else _instance
+        return torch.distributions.OneHotCategorical.expand(self, batch_shape, blank)
+
     def parameters(self) -> dict[str, Tensor]:
         """Return {"probs": ...} or {"logits": ...}, as given, normalised."""
         return parameters(self._categorical)

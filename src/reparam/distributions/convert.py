@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from reparam.distributions.arguments import widest
 from reparam.distributions.base import Distribution
 from reparam.noise import Noise
 
@@ -73,6 +74,34 @@ def convert(q: Torch) -> Distribution:
             f"convert: no conversion for {type(q).__name__}; convertible are {known}; use one of these"
         )
     return conversion(q)
+
+
+def alike(*laws: Any) -> Any:
+    """Return laws and tensors in the widest of their dtypes."""
+    kinds = [[law.dtype] if isinstance(law, Tensor) else _dtypes(law) for law in laws]
+    dtype = widest(*(kind for some in kinds for kind in some))
+    same = [all(kind == dtype for kind in some) for some in kinds]
+    return [law if fits else _cast(law, dtype) for law, fits in zip(laws, same)]
+
+
+def _dtypes(law: Distribution) -> list[torch.dtype]:
+    return [value.dtype for value in law.parameters().values()]
+
+
+def _cast(law: Any, dtype: torch.dtype) -> Any:
+    if isinstance(law, Tensor):
+        return law.to(dtype)
+    if isinstance(law, torch.distributions.Independent):
+        ndims: Any = law.reinterpreted_batch_ndims
+        return type(law)(_cast(law.base_dist, dtype), ndims, validate_args=law._validate_args)
+    if hasattr(law, "_as"):
+        new = law._as(dtype)
+    else:
+        # logits are kept as they were given: their normaliser is computed in the wider dtype
+        values = {"logits": law._raw} if "_raw" in law.__dict__ else law.parameters()
+        new = type(law)(**{name: value.to(dtype) for name, value in values.items()}, validate_args=False)
+    new._validate_args = law._validate_args
+    return new
 
 
 def draw(q: Torch, sample_shape: torch.Size | tuple[int, ...] = (), *, noise: Noise | None = None) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.distributions import constraints
 
 from reparam.distributions.categorical import Categorical
-from reparam.distributions.convert import convert
+from reparam.distributions.convert import alike, convert
 from reparam.distributions.explicit import Univariate
 from reparam.distributions.pushforward import log_sum
 from reparam.distributions.solved import Solved
@@ -76,6 +76,7 @@ class Mixture(Solved):
                 f"Mixture: components must be as many as mixture_distribution has categories, "
                 f"{weights.param_shape[-1]}; got {len(ours)}"
             )
+        weights, *ours = alike(weights, *ours)
         shape = torch.broadcast_shapes(weights.batch_shape, *(c.batch_shape for c in ours))
         self.mixture_distribution = weights if weights.batch_shape == shape else weights.expand(shape)
         self.components = [c if c.batch_shape == shape else c.expand(shape) for c in ours]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from reparam.distributions.categorical import Categorical, scores
-from reparam.distributions.convert import convert, detach
+from reparam.distributions.convert import alike, convert, detach
 from reparam.distributions.explicit import Univariate
 from reparam.distributions.multivariate import jacobian
 from reparam.distributions.multivariate_normal import MultivariateNormal
@@ -80,6 +80,7 @@ class MixtureSameFamily(Univariate, torch.distributions.MixtureSameFamily):
             raise TypeError(
                 f"MixtureSameFamily: mixture_distribution must be a Categorical; got {type(mixture).__name__}"
             )
+        mixture, component = alike(mixture, component)
         torch.distributions.MixtureSameFamily.__init__(self, mixture, component, validate_args)
 
     def parameters(self) -> dict[str, Tensor]:

@@ -35,9 +35,25 @@ class Multivariate(Distribution):
         family: Callable[..., Any] = type(self)
         return family(**{**self.parameters(), **changed}, validate_args=False)
 
+    def _as(self, dtype: torch.dtype) -> Any:
+        if all(value.dtype == dtype for value in self.parameters().values()):
+            return self
+        return self.rebuilt(**{name: value.to(dtype) for name, value in self.parameters().items()})
+
     def blank(self, instance: Any = None) -> Any:
         """Return an object of this family without attributes, for torch's `expand` to fill."""
         return type(self).__new__(type(self)) if instance is None else instance
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return log q(x) in nats; empty for an empty batch, which torch's formulas cannot reshape."""
+        if value.numel() and 0 not in self.batch_shape:
+            return super().log_prob(value)  # type: ignore[no-untyped-call]
+        if self._validate_args:
+            self._validate_sample(value)
+        batch = value.shape[: value.ndim - len(self.event_shape)]
+        return value.sum(tuple(range(len(batch), value.ndim))).expand(
+            torch.broadcast_shapes(batch, self.batch_shape)
+        )
 
     def pathwise(self, x: Tensor) -> dict[str, Tensor]:
         """Return dx/dphi for each parameter that was given, of shape (*x.shape, *event of the parameter)."""

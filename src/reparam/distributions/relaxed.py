@@ -4,6 +4,7 @@ binary    z = sigmoid((logits + eps) / t),        eps logistic
 one-hot   z = softmax((log probs + eps) / t),     eps Gumbel
 """
 
+import math
 from typing import Any
 
 import torch
@@ -13,10 +14,22 @@ from torch.distributions.relaxed_categorical import ExpRelaxedCategorical
 from torch.distributions.transforms import ExpTransform
 from torch.nn.functional import logsigmoid
 
-from reparam.distributions.base import Distribution
+from reparam.distributions.base import Distribution, result_dtype
 from reparam.distributions.categorical import Lazy, parameters, raw
+from reparam.distributions.explicit import HALVES
 from reparam.noise import Noise, NoiseSpec, given
 from reparam.transforms.relaxation import relaxed_one_hot, relaxed_one_hot_draw
+
+
+def _inside(x: Tensor, largest: float = 1.0) -> Tensor:
+    """Return x, at least float32, with 0, to which draws round, exchanged for the float next to it; and 1 likewise."""
+    inner = x.clamp(torch.finfo(x.dtype).tiny, largest)
+    return inner.float() if x.dtype in HALVES else inner
+
+
+def _checked(who: str, temperature: Any) -> None:
+    if not bool((torch.as_tensor(temperature) > 0).all()):
+        raise ValueError(f"{who}: temperature must be > 0; got {temperature}; draws harden as it goes to 0")
 
 
 def _temperature(q: Any, like: Tensor) -> Tensor:
@@ -38,6 +51,9 @@ class RelaxedBernoulli(Distribution, torch.distributions.RelaxedBernoulli):
     Gradient: relaxed: unbiased for E f(z) of this law; biased for the Bernoulli law that it stands for. Double
     backward and forward mode work.
 
+    At low temperatures draws round to 0 and 1, where `log_prob` is that of the float next to them. The logit of a
+    draw, which does not round, follows Logistic(logits / t, 1 / t): densities and KL are exact in that law.
+
     References: maddison2017, jang2017.
 
     Example:
@@ -48,7 +64,24 @@ class RelaxedBernoulli(Distribution, torch.distributions.RelaxedBernoulli):
     """
 
     rule = "relaxed"
+    own = ("temperature",)
     base_law = "logistic"
+
+    def __init__(
+        self,
+        temperature: Tensor,
+        probs: Tensor | None = None,
+        logits: Tensor | None = None,
+        validate_args: bool | None = None,
+    ) -> None:
+        super().__init__(temperature, probs, logits, validate_args=validate_args)
+        if self._validate_args:
+            _checked(type(self).__name__, temperature)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> "RelaxedBernoulli":
+        """Return the distribution with a larger batch shape."""
+        blank = type(self).__new__(type(self)) if _instance is None else _instance
+        return torch.distributions.RelaxedBernoulli.expand(self, batch_shape, blank)
 
     def parameters(self) -> dict[str, Tensor]:
         """Return {"probs": ...} or {"logits": ...}, as given."""
@@ -61,7 +94,7 @@ class RelaxedBernoulli(Distribution, torch.distributions.RelaxedBernoulli):
 
     def pathwise(self, x: Tensor) -> dict[str, Tensor]:
         """Return dz/dlogits = x (1 - x) / t, dz/dprobs with the chain rule, dz/dt = -x (1 - x) logit(x) / t."""
-        t = _temperature(self, x)
+        t, x = _temperature(self, x), _inside(x, 1 - torch.finfo(x.dtype).eps / 2)
         slope = x * (1 - x) / t
         ((name, value),) = self.parameters().items()
         chain = slope / (value * (1 - value)) if name == "probs" else slope.expand_as(slope + value)
@@ -71,9 +104,11 @@ class RelaxedBernoulli(Distribution, torch.distributions.RelaxedBernoulli):
         """Return the log density, log t + d - 2 log(1 + e^d) - log x(1 - x), d = logits - t logit(x)."""
         if self._validate_args:
             self._validate_sample(value)
-        t = _temperature(self, value)
-        d = self._logits() - t * torch.special.logit(value)
-        return t.log() + d + 2 * logsigmoid(-d) - value.log() - torch.log1p(-value)
+        x = _inside(value, 1 - torch.finfo(value.dtype).eps / 2)
+        t, logits = _temperature(self, x), self._logits()
+        d = logits - t * torch.special.logit(x)
+        log_prob = t.log() + d + 2 * logsigmoid(-d) - x.log() - torch.log1p(-x)
+        return log_prob.to(result_dtype(logits, value))
 
     def cdf(self, value: Tensor) -> Tensor:
         """Return sigmoid(t logit(x) - logits)."""
@@ -113,6 +148,7 @@ class RelaxedOneHotCategorical(Distribution, torch.distributions.RelaxedOneHotCa
     """
 
     rule = "relaxed"
+    own = ("temperature",)
     base_law = "gumbel"
 
     def __init__(
@@ -130,6 +166,8 @@ class RelaxedOneHotCategorical(Distribution, torch.distributions.RelaxedOneHotCa
         torch.distributions.Distribution.__init__(base, *shapes, validate_args=False)
         TransformedDistribution.__init__(self, base, ExpTransform(), validate_args=False)
         self._validate_args = base._validate_args = inner._validate_args
+        if self._validate_args:
+            _checked(type(self).__name__, temperature)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> "RelaxedOneHotCategorical":
         """Return the distribution with a larger batch shape."""
@@ -176,7 +214,7 @@ class RelaxedOneHotCategorical(Distribution, torch.distributions.RelaxedOneHotCa
         jacobian = (torch.diag_embed(x) - x.unsqueeze(-1) * x.unsqueeze(-2)) / t
         ((name, value),) = self.parameters().items()
         column = value.unsqueeze(-2) if name == "probs" else torch.ones_like(value).unsqueeze(-2)
-        log_x = x.log()
+        log_x = _inside(x).log().to(x.dtype)
         return {name: jacobian / column, "temperature": x * ((x * log_x).sum(-1, keepdim=True) - log_x) / t}
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -186,12 +224,11 @@ class RelaxedOneHotCategorical(Distribution, torch.distributions.RelaxedOneHotCa
         """
         if self._validate_args:
             self._validate_sample(value)
-        t = _temperature(self, value)
-        log_x = value.log()
-        d = self._log_probs() - t * log_x
-        K = value.shape[-1]
-        scale = torch.lgamma(torch.as_tensor(float(K), dtype=value.dtype, device=value.device))
-        return scale + (K - 1) * t.log() + (d - log_x).sum(-1) - K * torch.logsumexp(d, -1)
+        x, log_probs = _inside(value), self._log_probs()
+        t, log_x, K = _temperature(self, x), x.log(), value.shape[-1]
+        d = log_probs - t * log_x
+        log_prob = math.lgamma(K) + (K - 1) * t.log() + (d - log_x).sum(-1) - K * torch.logsumexp(d, -1)
+        return log_prob.to(result_dtype(log_probs, value))
 
     def _log_probs(self) -> Tensor:
         ((name, value),) = self.parameters().items()

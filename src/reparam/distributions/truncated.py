@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.distributions import constraints
 
 from reparam.distributions.between import between
-from reparam.distributions.convert import convert
+from reparam.distributions.convert import alike, convert
 from reparam.distributions.explicit import Univariate
 
 
@@ -26,6 +26,9 @@ class Wrapped(Univariate):
             raise TypeError(
                 f"{who}: base must be a one-dimensional family with a cdf; got {type(base).__name__}"
             )
+        ours, *own = alike(ours, *(getattr(self, name) for name in self.own))
+        for name, value in zip(self.own, own):
+            setattr(self, name, value)
         shape = torch.broadcast_shapes(ours.batch_shape, *(getattr(self, name).shape for name in self.own))
         self.base = ours if ours.batch_shape == shape else ours.expand(shape)
         super().__init__(shape, validate_args=validate_args)
@@ -111,14 +114,21 @@ class Truncated(Wrapped):
         validate_args: bool | None = None,
     ) -> None:
         like = next(iter(convert(base).parameters().values()))
-        self.low = torch.as_tensor(low, dtype=like.dtype, device=like.device)
-        self.high = torch.as_tensor(high, dtype=like.dtype, device=like.device)
+        self.low, self.high = (
+            end if isinstance(end, Tensor) else torch.as_tensor(end, dtype=like.dtype, device=like.device)
+            for end in (low, high)
+        )
         if validate_args is not False and not bool((self.low < self.high).all()):
             raise ValueError(
                 f"Truncated: low must be < high; got low={low}, high={high}; exchange the bounds"
             )
         super().__init__(base, validate_args)
         self.low, self.high = self.low.expand(self.batch_shape), self.high.expand(self.batch_shape)
+        if self._validate_args and self.low.numel() and not bool((self._as(torch.float64)._mass() > 0).all()):
+            raise ValueError(
+                f"Truncated: base must have probability between low and high; {type(self.base).__name__} has none that "
+                f"a double can hold; got low={low}, high={high}; move a bound into its support"
+            )
 
     @property
     def rule(self) -> str:

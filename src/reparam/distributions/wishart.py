@@ -134,6 +134,17 @@ class LKJCholesky(Multivariate, torch.distributions.LKJCholesky):
     rule = "implicit"
     has_rsample = True
 
+    def __init__(
+        self, dim: int, concentration: Tensor | float = 1.0, validate_args: bool | None = None
+    ) -> None:
+        if dim < 2:
+            raise ValueError(f"LKJCholesky: dim must be an integer of 2 or more; got {dim}")
+        # torch's class makes a Beta law for its own draws, which are not used
+        self.dim = dim
+        (self.concentration,) = torch.distributions.utils.broadcast_all(concentration)
+        shapes = self.concentration.shape, torch.Size((dim, dim))
+        torch.distributions.Distribution.__init__(self, *shapes, validate_args=validate_args)
+
     def parameters(self) -> dict[str, Tensor]:
         """Return the concentration."""
         return {"concentration": self.concentration}
@@ -144,7 +155,9 @@ class LKJCholesky(Multivariate, torch.distributions.LKJCholesky):
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> "LKJCholesky":
         """Return the distribution with a larger batch shape."""
-        return super().expand(batch_shape, self.blank(_instance))
+        new = LKJCholesky(self.dim, self.concentration.expand(batch_shape), validate_args=False)
+        new._validate_args = self._validate_args
+        return new
 
     def push(self, eps: Tensor) -> Tensor:
         """Return L; the lengths of the rows from the quantile of logit b_i in float64."""

@@ -103,6 +103,7 @@ class TransformedDistribution(Wrapper, torch.distributions.TransformedDistributi
         validate_args: bool | None = None,
     ) -> None:
         super().__init__(convert(base_distribution), transforms, validate_args=validate_args)
+        self.base_dist = convert(self.base_dist)  # torch wraps it anew for transforms of vectors
 
     def push(self, eps: Tensor) -> Tensor:
         """Return T(g(eps; phi))."""

@@ -8,7 +8,7 @@ from torch.distributions import constraints
 from torch.nn.functional import logsigmoid
 
 from reparam.distributions.base import Distribution
-from reparam.distributions.convert import convert
+from reparam.distributions.convert import alike, convert
 from reparam.noise import NoiseSpec
 
 # P(noise <= e) in the laws that counts are drawn from
@@ -50,7 +50,7 @@ class ZeroInflated(Distribution):
     def __init__(
         self,
         base: torch.distributions.Distribution,
-        logits: Tensor | float,
+        logits: Any,
         validate_args: bool | None = None,
     ) -> None:
         base = convert(base)
@@ -59,8 +59,10 @@ class ZeroInflated(Distribution):
                 f"ZeroInflated: base must be a law of scalar counts; got {type(base).__name__}; "
                 "use for example Poisson or NegativeBinomial"
             )
-        dtype, device = base.noise_spec().dtype, base.noise_spec().device
-        logits = torch.as_tensor(logits, dtype=dtype, device=device)
+        if not isinstance(logits, Tensor):
+            like = next(iter(base.parameters().values()))
+            logits = torch.as_tensor(logits, dtype=like.dtype, device=like.device)
+        base, logits = alike(base, logits)
         batch = torch.broadcast_shapes(logits.shape, base.batch_shape)
         self.base, self.logits = base.expand(batch), logits.expand(batch)
         super().__init__(batch, validate_args=validate_args)

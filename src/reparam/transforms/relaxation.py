@@ -96,9 +96,13 @@ def relaxed_one_hot(logits: Tensor, eps: Tensor, temperature: Tensor) -> Tensor:
         >>> relaxed_one_hot(torch.zeros(2), torch.zeros(2), torch.tensor(0.5))
         tensor([0.5000, 0.5000])
     """
-    if temperature.numel() != 1 or not eps.numel() or (temperature.requires_grad and torch.is_grad_enabled()):
+    if temperature.numel() != 1 or not eps.numel():
         return _relaxed(logits, eps, temperature)
-    return RELAXED(*torch.broadcast_tensors(logits, eps), temperature)
+    if not (temperature.requires_grad and torch.is_grad_enabled()):
+        return RELAXED(*torch.broadcast_tensors(logits, eps), temperature)
+    with torch.no_grad():  # the numbers of the kernel, with the derivatives of plain torch
+        z = RELAXED(*torch.broadcast_tensors(logits, eps), temperature)
+    return z + zero(_relaxed(logits, eps, temperature))
 
 
 def _relaxed(logits: Tensor, eps: Tensor, temperature: Tensor) -> Tensor:
