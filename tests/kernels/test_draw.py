@@ -159,10 +159,14 @@ def test_every_float32_normal_is_within_2_ulp():
 
 PRINT_BITS = """
 import hashlib, torch, reparam as rp
+from reparam.noise import LAWS
 n = rp.Noise(0)
-d = [n.bits((999,)), n.uniform((999,)), n.normal((9999,)).view(torch.int32),
-     n.normal((9999,), dtype=torch.float64).view(torch.int64)]
-print(hashlib.sha256(b"".join(x.numpy().tobytes() for x in d)).hexdigest())
+for noise, shape in ((n, (9999,)), (n.rows(torch.arange(333)), (333, 7))):
+    for law in LAWS:
+        for dtype in (torch.float32, torch.float64):
+            made = getattr(noise, law)(shape, dtype=dtype)
+            print(law, dtype, hashlib.sha256(made.numpy().tobytes()).hexdigest())
+print(hashlib.sha256(n.bits((999,)).numpy().tobytes()).hexdigest())
 """
 
 

@@ -44,7 +44,7 @@ def gpu() -> ModuleType | None:
 def _path_key(seed: Tensor, digest: Sequence[int]) -> Tensor:
     if seed.device.type != "cpu":
         return philox.path_key(seed, tuple(digest))  # type: ignore[arg-type]
-    keys = torch.empty(seed.shape, dtype=torch.int64)
+    keys = torch.empty(seed.shape, dtype=torch.int64, device="cpu")
     path_keys(seed.reshape(-1).numpy(), *digest, keys.view(-1).numpy())
     return keys
 
@@ -53,7 +53,7 @@ def _derive(key: Tensor, value: Tensor, domain: int) -> Tensor:
     if key.device.type != "cpu":
         return philox.derive(key, value, domain)
     key, value = torch.broadcast_tensors(key, value)
-    keys = torch.empty(key.shape, dtype=torch.int64)
+    keys = torch.empty(key.shape, dtype=torch.int64, device="cpu")
     derive_all(key.reshape(-1).numpy(), value.reshape(-1).numpy(), domain, keys.view(-1).numpy())
     return keys
 

@@ -28,7 +28,9 @@ def bernoulli_log_prob(value: Tensor, logits: Tensor) -> Tensor | None:
     fits = fits and logits.device.type == "cpu" == value.device.type and not value.requires_grad
     if not fits or not select.plain():
         return None
-    shape = torch.broadcast_shapes(logits.shape, value.shape)
+    shape = logits.shape
+    if shape != value.shape:
+        shape = torch.broadcast_shapes(shape, value.shape)
     return _LogProb.apply(logits, value, shape) if shape.numel() == logits.numel() else None
 
 
@@ -37,7 +39,7 @@ class _LogProb(torch.autograd.Function):
     def forward(ctx: Any, logits: Tensor, value: Tensor, shape: torch.Size) -> Tensor:
         l, b = logits.contiguous(), value.contiguous()
         ctx.save_for_backward(l, b)
-        out = torch.empty(shape)
+        out = torch.empty(shape, device="cpu")
         run_pieces(kernel.log_prob, (l, b), (out,))
         return out
 
@@ -47,7 +49,7 @@ class _LogProb(torch.autograd.Function):
         if torch.is_grad_enabled() or not select.plain():
             b = b.view(l.shape)
             slope = torch.where(l > 0, (b - 1) + torch.sigmoid(-l), b - torch.sigmoid(l))
-            return gradient.view(l.shape) * slope, None, None
+            return gradient.reshape(l.shape) * slope, None, None
         dl = torch.empty_like(l)
         run_pieces(kernel.slope, (l, b, gradient.contiguous()), (dl,))
         return dl, None, None

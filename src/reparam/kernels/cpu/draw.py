@@ -95,7 +95,7 @@ def draw_keys(
     law: str, key: Tensor, step: Tensor, index: Tensor | None, shape: Sequence[int], dtype: torch.dtype
 ) -> Tensor:
     """Return a draw for each of many keys, (*K, *shape): step (*K), index None, (*K) or (*K, B)."""
-    held = torch.empty((*key.shape, *shape), dtype=working(law, dtype))
+    held = torch.empty((*key.shape, *shape), dtype=working(law, dtype), device="cpu")
     keys, steps, values = (x.reshape(-1).numpy() for x in (key, step, held))
     rows = np.zeros((len(keys), 1), np.int64) if index is None else index.reshape(len(keys), -1).numpy()
     if len(values):

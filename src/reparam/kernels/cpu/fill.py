@@ -11,7 +11,7 @@ from numba.extending import overload
 from reparam.kernels.cpu import laws, laws32, normal
 from reparam.kernels.cpu.jit import jit
 from reparam.kernels.cpu.lanes import WIDE, inline
-from reparam.kernels.cpu.words import fill_row, fill_rows
+from reparam.kernels.cpu.words import SHORT, fill_row, fill_rows
 
 PIECE = 8192  # numbers, a whole number of blocks of words
 CODES = {"bits": 0, "bits64": 0}
@@ -114,7 +114,7 @@ def share_keys(law, keys, steps, rows, values, taken):
         last = min(first + some, len(keys))
         for k in range(first, last):
             part = values[k * count : (k + 1) * count]
-            if rows.shape[1] == 1:
+            if rows.shape[1] == 1 and count < SHORT:
                 fill_row(keys[k], steps[k], rows[k, 0], 0, part)
             else:
                 fill_rows(keys[k], steps[k], rows[k], part)

@@ -107,7 +107,7 @@ def rows_pass(kernel, address: Address, eps, arrays) -> None:
 
 def forward(loc: Tensor, log_scale: Tensor, n: int, address: Address) -> tuple[Tensor, Tensor]:
     """Return z like `loc` and the KL of each run of n elements, flat; not empty, contiguous, float32 or float64."""
-    z, kl = empty(loc.shape, loc.dtype), torch.empty(loc.numel() // n, dtype=loc.dtype)
+    z, kl = empty(loc.shape, loc.dtype), empty((loc.numel() // n,), loc.dtype)
     mu, s, values = (x.detach().numpy().reshape(-1, n) for x in (loc, log_scale, z))
     rows_pass(forward_pass, address, values, (mu, s, values, kl.numpy()))
     return z, kl

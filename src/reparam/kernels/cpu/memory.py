@@ -15,4 +15,8 @@ KINDS = {torch.float32: np.float32, torch.float64: np.float64}
 def empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
     """Return a contiguous CPU tensor with arbitrary contents."""
     kind = KINDS.get(dtype)
-    return torch.empty(shape, dtype=dtype) if kind is None else torch.from_numpy(np.empty(shape, kind))
+    return (
+        torch.empty(shape, dtype=dtype, device="cpu")
+        if kind is None
+        else torch.from_numpy(np.empty(shape, kind))
+    )
