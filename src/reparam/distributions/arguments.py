@@ -75,6 +75,11 @@ def _floating(who: str, name: str, value: Tensor) -> bool:
     )
 
 
+def holds(condition: Tensor) -> bool:
+    """Return whether all are true, under vmap too, as torch asks it of its own constraints."""
+    return bool(torch._is_all_true(condition))
+
+
 def checked_shape(value: Tensor, batch: torch.Size, event: torch.Size) -> None:
     """Raise where the shape of a value without elements does not fit a law: the rest of torch's check fails on it."""
     lead = value.ndim - len(event)

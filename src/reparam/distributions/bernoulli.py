@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from reparam.distributions.base import Distribution
+from reparam.distributions.base import Distribution, result_dtype
 from reparam.transforms.logits import bernoulli_log_prob
 
 
@@ -40,6 +40,21 @@ class Bernoulli(Distribution, torch.distributions.Bernoulli):
         given = self.parameters()
         logits = given["logits"] if "logits" in given else torch.special.logit(given["probs"])
         return (logits.detach() + eps).gt_(0).to(eps.dtype)  # in place: no pass from bool to numbers
+
+    def cdf(self, value: Tensor) -> Tensor:
+        """Return P(b <= x): 0 below 0, 1 - probs from there, 1 from 1."""
+        below = self._failure().double()
+        step = torch.where(value < 0, 0.0, torch.where(value < 1, below, 1.0))
+        return step.to(result_dtype(self._param, value))
+
+    def icdf(self, value: Tensor) -> Tensor:
+        """Return the smallest b with P(z <= b) >= u, without a derivative."""
+        return (value.double() > self._failure().double()).to(result_dtype(self._param, value))
+
+    def _failure(self) -> Tensor:
+        """P(b = 0)."""
+        given = self.parameters()
+        return torch.sigmoid(-given["logits"]) if "logits" in given else 1 - given["probs"]
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return log P(b = value) in nats; exact at probs 0 and 1.

@@ -37,6 +37,16 @@ class _Count(Distribution):
         inside = torch.exp(self._log_cdf(k.clamp(min=0)))
         return torch.where(k >= 0, inside, 0.0).to(result_dtype(like, value))
 
+    def icdf(self, value: Tensor) -> Tensor:
+        """Return the smallest k with F(k) >= u, without a derivative."""
+        like = next(iter(self.parameters().values()))
+        u = value.detach().double()
+        with torch.no_grad():
+            k = self.push(torch.special.ndtri(u) if self.base_law == "normal" else -torch.log1p(-u))
+            before = torch.where(k > 0, torch.exp(self._log_cdf((k - 1).clamp(min=0))), -1.0)
+            k = torch.where(before >= u, k - 1, k)  # where u is a value of F but for its rounding
+        return k.to(result_dtype(like, value))
+
     def _log_mass(self, k: Tensor) -> Tensor:
         raise TypeError(f"{type(self).__name__}.log_prob: this family has no probabilities")
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from reparam.distributions import laws
+from reparam.distributions.arguments import holds
 from reparam.distributions.explicit import Explicit
 from reparam.transforms.quotients import exprel, exprel_slope, horner, logrel
 
@@ -178,12 +179,14 @@ class ContinuousBernoulli(Explicit, torch.distributions.ContinuousBernoulli):
     given: str
 
     def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
-        super().__init__(probs, logits, validate_args=validate_args)
+        super().__init__(probs, logits)  # torch's own check of probs cannot run under vmap
+        if validate_args is not None:
+            self._validate_args = validate_args
         self.given = "logits" if probs is None else "probs"
         if probs is not None:
             self.probs = torch.as_tensor(probs, dtype=self.probs.dtype, device=self.probs.device)
             self._param = self.probs  # torch's class has moved it away from 0 and 1
-            if self._validate_args and not bool(((self.probs > 0) & (self.probs < 1)).all()):
+            if self._validate_args and not holds((self.probs > 0) & (self.probs < 1)):
                 raise ValueError(
                     "ContinuousBernoulli: probs must be strictly between 0 and 1; got a value at or beyond an end; "
                     "pass logits instead, which reach every law"

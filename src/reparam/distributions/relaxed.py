@@ -14,6 +14,7 @@ from torch.distributions.relaxed_categorical import ExpRelaxedCategorical
 from torch.distributions.transforms import ExpTransform
 from torch.nn.functional import logsigmoid
 
+from reparam.distributions.arguments import holds
 from reparam.distributions.base import Distribution, result_dtype
 from reparam.distributions.categorical import Lazy, parameters, raw
 from reparam.distributions.explicit import HALVES
@@ -28,7 +29,7 @@ def _inside(x: Tensor, largest: float = 1.0) -> Tensor:
 
 
 def _checked(who: str, temperature: Any) -> None:
-    if not bool((torch.as_tensor(temperature) > 0).all()):
+    if not holds(torch.as_tensor(temperature) > 0):
         raise ValueError(f"{who}: temperature must be > 0; got {temperature}; draws harden as it goes to 0")
 
 

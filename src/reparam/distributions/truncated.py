@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 
+from reparam.distributions.arguments import holds
 from reparam.distributions.between import between
 from reparam.distributions.convert import alike, convert
 from reparam.distributions.explicit import Univariate
@@ -118,13 +119,13 @@ class Truncated(Wrapped):
             end if isinstance(end, Tensor) else torch.as_tensor(end, dtype=like.dtype, device=like.device)
             for end in (low, high)
         )
-        if validate_args is not False and not bool((self.low < self.high).all()):
+        if validate_args is not False and not holds(self.low < self.high):
             raise ValueError(
                 f"Truncated: low must be < high; got low={low}, high={high}; exchange the bounds"
             )
         super().__init__(base, validate_args)
         self.low, self.high = self.low.expand(self.batch_shape), self.high.expand(self.batch_shape)
-        if self._validate_args and self.low.numel() and not bool((self._as(torch.float64)._mass() > 0).all()):
+        if self._validate_args and self.low.numel() and not holds(self._as(torch.float64)._mass() > 0):
             raise ValueError(
                 f"Truncated: base must have probability between low and high; {type(self.base).__name__} has none that "
                 f"a double can hold; got low={low}, high={high}; move a bound into its support"

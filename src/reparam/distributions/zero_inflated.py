@@ -97,6 +97,18 @@ class ZeroInflated(Distribution):
         extra = torch.logaddexp(logsigmoid(self.logits).expand_as(usual), usual)
         return torch.where(value == 0, extra, usual)
 
+    def cdf(self, value: Tensor) -> Tensor:
+        """Return P(k <= x) = g + (1 - g) F_base(x) for x >= 0."""
+        inside = torch.sigmoid(self.logits) + torch.sigmoid(-self.logits) * self.base.cdf(value)
+        return torch.where(value >= 0, inside, 0.0)
+
+    def icdf(self, value: Tensor) -> Tensor:
+        """Return the smallest k with F(k) >= u, without a derivative: the base's at (u - g)/(1 - g)."""
+        logits, u = self.logits.detach().double(), value.detach().double()
+        inner = (u - torch.sigmoid(logits)) / torch.sigmoid(-logits)
+        some = torch.where(inner > 0, inner, 0.5)
+        return torch.where(inner > 0, self.base.icdf(some), 0.0).to(self.logits.dtype)
+
     @property
     def mean(self) -> Tensor:
         """(1 - g) times the base's mean."""
