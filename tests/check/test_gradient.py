@@ -292,3 +292,24 @@ def test_report_in_every_form():
     assert data["blocks"][0]["name"] == "<loc>"
     with pytest.raises(AttributeError):
         report.verdict = "biased"
+
+
+def test_a_loss_without_its_parameter_has_no_width():
+    """Nothing varies and nothing depends on the parameter: there is nothing to measure the interval against."""
+    report = rp.check.gradient(
+        lambda noise: torch.tensor(2.0), torch.ones((), requires_grad=True), noise=rp.Noise(0)
+    )
+    assert report.verdict == "unbiased"
+    assert report.interval[1] < report.tolerance
+
+
+def test_an_error_at_moved_parameters_is_shown():
+    x = torch.ones((), requires_grad=True)
+
+    def loss(noise):
+        if x.item() != 1.0:
+            raise ValueError("x must be one")
+        return x * noise.normal(())
+
+    with pytest.raises(ValueError, match=r"it raises ValueError \(x must be one\) however little"):
+        rp.check.gradient(loss, x, noise=rp.Noise(0))

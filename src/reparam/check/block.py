@@ -25,6 +25,7 @@ from reparam.noise import Noise
 
 COORDINATES = 8  # largest block that is probed coordinate by coordinate
 DIRECTIONS = 8  # K
+SHARP = 1e-3  # largest rounding error of a slope that a block may be cleared under, in its natural size
 OWN_TURNS = 3  # of K + 3 turns
 
 
@@ -53,6 +54,7 @@ class Block:
     turn: int = 0
     verdict: str = "inconclusive"
     scale: float = 0.0
+    natural: float = 0.0  # values per root mean square of the parameter
     total: np.ndarray = field(default_factory=lambda: np.zeros(0))
     centre: np.ndarray = field(default_factory=lambda: np.zeros(0))
     squares: list[float] = field(default_factory=list)
@@ -164,6 +166,11 @@ class Block:
     def unit(self) -> float:
         """Return what the bias is measured against, max(|reference|, scale)."""
         return max(self.reference, self.scale)
+
+    @property
+    def sharp(self) -> bool:
+        """Say whether the threshold is far below the natural size of a slope, so that rounding hides no bias."""
+        return self.threshold(0.0) <= SHARP * self.natural
 
     @property
     def factor(self) -> float:

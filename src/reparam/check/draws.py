@@ -111,6 +111,7 @@ class Runner:
         self.twin: Twin | None = None
         self.origin, self.moving = self.base, self.data  # displaced values: from where, and what is moved
         self.deadline = float("inf")
+        self.refused: Exception | None = None  # the last error of a loss at displaced parameters
 
     @property
     def size(self) -> int:
@@ -207,7 +208,8 @@ class Runner:
             torch.add(self.origin[i], v, alpha=length, out=self.moving[i])
         try:
             return self.value(loss, k)
-        except DISPLACED:
+        except DISPLACED as error:
+            self.refused = error
             return float("nan")
         finally:
             for i in direction:

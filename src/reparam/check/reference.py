@@ -20,6 +20,7 @@ from reparam.check.draws import Loss, Runner
 PILOT, FEW = 8, 3  # draws that choose the step, of small and of large models
 TIGHT = 0.05  # largest |T / D_1| of the median draw for the differences to count as smooth
 RUNGS = 60  # halvings before giving up
+GRAINS = 1e3  # shortest step, in rounding errors of a parameter
 REFINE = 4  # halvings of a smooth step for the sake of precision
 Direction = Mapping[int, Tensor]  # what is added to which block
 ROUNDING = 4.0  # rounding error of one value, in units of eps |l|
@@ -96,7 +97,10 @@ def settle(objective: Objective, direction: Direction, start: float, precision: 
     inside: float | None = None
     quiet = True  # nothing but rounding so far
     h = start
+    shortest = GRAINS * 8 * start * max(torch.finfo(v.dtype).eps for v in direction.values())
     for _ in range(RUNGS):
+        if h < shortest:  # the moved parameters would be the parameters, rounded
+            break
         rows = _rows(objective, direction, h)
         if all(np.isfinite(row.slope) for row in rows):
             inside = h if inside is None else inside
@@ -111,11 +115,12 @@ def settle(objective: Objective, direction: Direction, start: float, precision: 
                 break
         h /= 2
     if inside is None:
-        moved = ", ".join(objective.runner.names[i] for i in direction)
+        moved, refused = ", ".join(objective.runner.names[i] for i in direction), objective.runner.refused
+        got = "it is not finite" if refused is None else f"it raises {type(refused).__name__} ({refused})"
         raise ValueError(
-            f"{objective.runner.who}: the objective must be defined around the parameters; it raises or is not finite "
-            f"however little {moved} moves; move the parameters off the edge of their domain"
-        )
+            f"{objective.runner.who}: the objective must be defined around the parameters; {got} however little "
+            f"{moved} moves; move the parameters off the edge of their domain"
+        ) from refused
     return inside
 
 

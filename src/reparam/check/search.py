@@ -120,8 +120,8 @@ class Check:
     def _set_scale(self) -> None:
         spread, size = float(np.std(self.values)), float(np.mean(np.abs(self.values)))
         for block, base in zip(self.blocks, self.runner.base):
-            least = LEAST * size / (float(base.double().square().mean().sqrt()) or 1.0)
-            block.scale = self.options.scale or SCALE * spread or least
+            block.natural = size / (float(base.double().square().mean().sqrt()) or 1.0)
+            block.scale = self.options.scale or SCALE * spread or LEAST * block.natural
 
     def _objective(self, reference: Reference) -> Objective | None:
         """Return what is differenced; None where the caller gave the exact gradient."""
@@ -239,7 +239,7 @@ class Check:
         threshold = block.threshold(options.tolerance)
         if block.guilty and accusable and block.estimate > threshold:
             block.verdict = "biased"
-        elif clearable and not block.mixed and block.bounds(self.share)[1] < threshold:
+        elif clearable and not block.mixed and block.sharp and block.bounds(self.share)[1] < threshold:
             block.verdict = "unbiased"
 
     def _finish(self) -> None:

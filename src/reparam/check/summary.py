@@ -7,7 +7,7 @@ import numpy as np
 from reparam.check.block import Block
 from reparam.check.diagnose import Diagnosis
 from reparam.check.report import BlockReport, Report
-from reparam.check.search import Check
+from reparam.check.search import LEAST, Check
 
 
 def summarize(check: Check) -> Report:
@@ -46,9 +46,13 @@ def summarize(check: Check) -> Report:
 
 def summarize_block(block: Block, share: float) -> BlockReport:
     """Return what a check found on one parameter tensor."""
-    unit = block.unit or 1.0  # nothing varies and nothing depends on the block: the bias is zero
     variance, error = block.variance
     lower, upper = block.bounds(share)
+    unit = block.unit
+    if (
+        unit <= LEAST * block.natural
+    ):  # nothing varies, nothing depends on the block: what is left is rounding
+        unit = block.natural or 1.0
     return BlockReport(
         name=block.name,
         size=block.size,
