@@ -10,6 +10,7 @@ from reparam import distributions as D
 NOISE = rp.Noise(20260731)
 F64 = torch.float64
 EVERY = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+CASES_BY_NAME = {case.name: case for case in CASES}
 GRID = torch.tensor([1e-6, 1e-3, 0.03, 0.2, 0.45, 0.55, 0.8, 0.97, 0.999], dtype=F64)[:, None]
 
 
@@ -90,6 +91,25 @@ def test_distribution_functions_invert_in_both_tails(case):
         )  # what one rounding of x does to the probability
         assert ((back(x) - GRID).abs() <= 1e-10 * GRID + rounding).all()
     close(q.survival(x) + q.cdf(x), torch.ones_like(x), 1e-14)
+
+
+def test_truncated_normal_derivatives_at_its_bounds():
+    """dz/dlow = 1 and the others 0 at z = low, alike at high, also one-sided and far out."""
+    q = CASES_BY_NAME["TruncatedNormal"].make(CASES_BY_NAME["TruncatedNormal"].batch())
+    for end, own in ((q.low, "low"), (q.high, "high")):
+        for name, slope in q.pathwise(end).items():
+            right = torch.full_like(slope, float(name == own))
+            assert torch.equal(slope[end.isfinite()], right[end.isfinite()]), (own, name, slope)
+
+
+@EVERY
+def test_the_median_is_one_number(case):
+    for extreme in (False, True):
+        q = case.make(case.batch(extreme=extreme))
+        half = torch.full(q.batch_shape, 0.5, dtype=F64)
+        close(q.icdf(half), q.isf(half), 1e-12, floor=1e-12)
+    if case.name in ("Normal", "Laplace", "StudentT", "VonMises"):
+        close(q.icdf(half), q.loc, 1e-15)
 
 
 @EVERY

@@ -2,6 +2,7 @@
 
 import torch as _torch
 
+from reparam.distributions import divergences as _divergences  # noqa: F401  (registers them)
 from reparam.distributions.base import Distribution
 from reparam.distributions.bernoulli import Bernoulli
 from reparam.distributions.beta import Beta, FisherSnedecor

@@ -89,7 +89,7 @@ class Kumaraswamy(Explicit, torch.distributions.Kumaraswamy):
 
     def pull(self, x: Tensor) -> Tensor:
         """Return -b log(1 - x^a)."""
-        return -self.concentration0 * torch.log(self._w(x))
+        return -self.concentration0 * self._log_w(x)
 
     def log_density(self, x: Tensor) -> Tensor:
         """Return log(a b) + (a - 1) log x + (b - 1) log(1 - x^a)."""
@@ -98,8 +98,7 @@ class Kumaraswamy(Explicit, torch.distributions.Kumaraswamy):
 
     def cdf_formula(self, x: Tensor) -> Tensor:
         """Return 1 - (1 - x^a)^b, without subtraction."""
-        power = torch.exp(self.concentration1 * torch.log(x))
-        return -torch.expm1(self.concentration0 * torch.log1p(-power))
+        return -torch.expm1(self.concentration0 * self._log_w(x))
 
     def pathwise(self, x: Tensor) -> dict[str, Tensor]:
         """Return dz/da = -x log x / a and dz/db = x w log w / (a b (1 - w)), w = 1 - x^a."""
@@ -123,6 +122,13 @@ class Kumaraswamy(Explicit, torch.distributions.Kumaraswamy):
     def _w(self, x: Tensor) -> Tensor:
         """Return 1 - x^a, accurate where x is near 1."""
         return -torch.expm1(self.concentration1 * torch.log(x))
+
+    def _log_w(self, x: Tensor) -> Tensor:
+        """Return log(1 - x^a), accurate at both ends."""
+        w = self._w(x)
+        low = w > 0.5
+        power = torch.exp(self.concentration1 * torch.log(torch.where(low, x, 0.5)))
+        return torch.where(low, torch.log1p(-power), torch.log(torch.where(low, 0.5, w)))
 
 
 # B_2k / (2k (2k)!): the series of log(sinh(l / 2) / (l / 2)) in powers of l^2, radius 2 pi

@@ -232,14 +232,27 @@ class Folded(Pushforward):
         return self.solve(-torch.special.ndtri(q))
 
     def bracket(self, eps: Tensor) -> tuple[Tensor, Tensor]:
-        """Return 0 and the larger of S_base^{-1}(q/2) and -F_base^{-1}(q/2), q = Phi(-eps), rounded up."""
+        """Return S_base^{-1}(q/2) and -F_base^{-1}(q/2), q = Phi(-eps), in order, apart by what rounding q moves.
+
+        At the smaller of the two one tail of the base is q/2 and the other at least that; at the larger, at most.
+        """
         tail = 0.5 * torch.special.ndtr(-eps)
-        high = torch.maximum(self.base.isf_formula(tail), -self.base.icdf_formula(tail)).clamp(min=0)
-        density = torch.exp(self.log_density_anywhere(high))
-        rounding = torch.where(density > 0, ROUNDING / density, high)
-        return torch.zeros_like(high), high * (1 + 1e-12) + rounding.clamp(
+        one, other = self.base.isf_formula(tail), -self.base.icdf_formula(tail)
+        high = torch.maximum(one, other).clamp(min=0)
+        low = torch.minimum(torch.minimum(one, other).clamp(min=0), high)
+        return self._apart(low, -1).clamp(min=0), self._apart(high, 1).clamp(
             min=torch.finfo(torch.float64).tiny
         )
+
+    def start(self, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        """Return the middle, or near 0 the tangent's Phi(eps)/q(0)."""
+        peak = torch.exp(self.log_density_anywhere(torch.zeros_like(high)))
+        tangent = torch.where(peak > 0, torch.special.ndtr(eps) / peak, torch.inf)
+        return torch.minimum(torch.maximum(tangent, low), low / 2 + high / 2)
+
+    def _apart(self, x: Tensor, sign: int) -> Tensor:
+        density = torch.exp(self.log_density_anywhere(x))
+        return x + sign * (1e-12 * x + torch.where(density > 0, ROUNDING / density, x))
 
 
 def log_sum(terms: Tensor) -> Tensor:

@@ -87,11 +87,10 @@ class TruncatedNormal(Univariate):
         y = (x.double() - wide.loc) / wide.scale
         h, R0, R1, R2, up = partial_moments(y, _width(x.double(), wide.high, wide.scale))
         k, L0, L1, L2, down = partial_moments(-y, _width(wide.low, x.double(), wide.scale))
-        R, L = torch.exp(-h) / R0, torch.exp(-k) / L0  # 1/(S/q) and 1/(F/q)
-        G = 1 / (R + L)
-        loc = G * (R1 / R0 + L1 / L0)
-        scale = 2 * y * loc + G * (R2 / R0 - L2 / L0)
-        slopes = {"loc": loc, "scale": scale, "low": down / (L0 * (R + L)), "high": up / (R0 * (R + L))}
+        total = L0 * torch.exp(-h) + R0 * torch.exp(-k)  # G = L0 R0/total, also where x is a bound
+        loc = (L0 * R1 + R0 * L1) / total
+        scale = 2 * y * loc + (L0 * R2 - R0 * L2) / total
+        slopes = {"loc": loc, "scale": scale, "low": down * R0 / total, "high": up * L0 / total}
         return {name: slope.to(torch.result_type(self.loc, x)) for name, slope in slopes.items()}
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -116,11 +115,17 @@ class TruncatedNormal(Univariate):
 
     def icdf_formula(self, u: Tensor) -> Tensor:
         """Return the quantile at u."""
-        return self.push(torch.logit(u))
+        return self._polished(self.push(torch.logit(u)), u, 0)
 
     def isf_formula(self, q: Tensor) -> Tensor:
         """Return the quantile at 1 - q."""
-        return self.push(-torch.logit(q))
+        return self._polished(self.push(-torch.logit(q)), q, 1)
+
+    def _polished(self, x: Tensor, p: Tensor, side: int) -> Tensor:
+        """Return x after one Newton step on F = p (side 0) or S = p: next to a bound, the distance from it is exact."""
+        gap = (self._shares(x)[side] - p) / torch.exp(self.log_density(x))
+        step = torch.where(torch.isfinite(gap), gap if side else -gap, 0.0).detach()
+        return torch.minimum(torch.maximum(x + step, self.low), self.high)
 
     @property
     def mode(self) -> Tensor:

@@ -69,13 +69,15 @@ def uniform(table, lengths, powers, w, a, S, m, t, inner, out):
 def terms_needed(a, b, x, steps):
     """Terms of S until they fall below e^-steps: an upper bound.
 
-    Once past the turn n = xS - a, the terms fall like exp(-n^2 (1-x)/(2(a+n))), and never slower than by the
-    factor x each far out.
+    Once past the turn n = xS - a, the terms fall like exp(-n^2 (1-x)/(2(a+n))), and from any n on by the factor
+    x (S+n)/(a+1+n) each, which falls towards x.
     """
     excess = max(x * (a + b) - a, 0.0)
     slope = 1.0 - x
     n = (0.667 * steps + np.sqrt(0.445 * steps * steps + 2.0 * slope * steps * a)) / slope + 2.0 * excess
-    return max(min(n, 12.0 + 4.0 * excess + a + steps / max(-el.log(max(x, 1e-12)), 0.05)), 16.0)
+    far = 12.0 + 4.0 * excess + a
+    ratio = x * (a + b + far) / (a + 1.0 + far)
+    return max(min(n, far + steps / max(-el.log(max(ratio, 1e-12)), 0.05)), 16.0)
 
 
 @jit
