@@ -72,9 +72,10 @@ def write(name: str, lines: list[str]) -> None:
 
 def cases() -> list:
     """Return the labelled losses of the tests."""
-    spec = importlib.util.spec_from_file_location("cases", HERE.parent / "tests" / "check" / "cases.py")
+    path = HERE.parent / "tests" / "check" / "labelled" / "__init__.py"
+    spec = importlib.util.spec_from_file_location("labelled", path)
     module = importlib.util.module_from_spec(spec)
-    sys.modules["cases"] = module
+    sys.modules["labelled"] = module
     spec.loader.exec_module(module)
     return module.CASES
 

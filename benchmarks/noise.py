@@ -2,8 +2,8 @@
 
     python benchmarks/noise.py
 
-Medians and minima in milliseconds or microseconds of one thread; what counts is the ratio within a row. On a busy
-machine the minimum is the steadier of the two.
+Medians and minima in microseconds, of wall time and of CPU time (of all threads together). What counts is the ratio
+within a row; on a busy machine, the minimum and the CPU time are the steadier ones.
 """
 
 import os
@@ -18,18 +18,21 @@ from reparam.layers import gaussian
 
 SIZE = 10**6
 RESULTS = Path(__file__).parent / "results" / "noise.md"
+CLOCKS = (time.perf_counter, time.process_time)
 
 
-def interleaved(ours, peer, repeats):
-    """Return (median, minimum) seconds of two functions called in turn."""
-    ours(), peer()
-    times = ([], [])
-    for _ in range(repeats):
-        for kept, function in zip(times, (ours, peer)):
-            start = time.perf_counter()
+def interleaved(functions, repeats):
+    """Return, for each function, its (median, minimum) in seconds by each clock; the functions are called in turn."""
+    times = [([], []) for _ in functions]
+    for number in range(-2, repeats):
+        for kept, function in zip(times, functions):
+            start = [clock() for clock in CLOCKS]
             function()
-            kept.append(time.perf_counter() - start)
-    return [(sorted(kept)[repeats // 2], min(kept)) for kept in times]
+            stop = [clock() for clock in CLOCKS]
+            if number >= 0:
+                for one, a, b in zip(kept, start, stop):
+                    one.append(b - a)
+    return [[(sorted(one)[repeats // 2], min(one)) for one in kept] for kept in times]
 
 
 def gaussian_pair(shape):
@@ -58,7 +61,7 @@ def cases():
         "0.55",
         lambda: noise.normal((SIZE,)),
         lambda: torch.randn(SIZE),
-        40,
+        100,
     )
     wide = {"dtype": torch.float64}
     yield (
@@ -66,14 +69,14 @@ def cases():
         "1",
         lambda: noise.normal((SIZE,), **wide),
         lambda: torch.randn(SIZE, **wide),
-        15,
+        40,
     )
     yield (
         "uniform f32, 10^6 / torch.rand",
         "0.5",
         lambda: noise.uniform((SIZE,)),
         lambda: torch.rand(SIZE),
-        40,
+        100,
     )
     yield (
         "normal f32, 128 x 20 / torch.randn",
@@ -97,13 +100,21 @@ def cases():
         "gaussian layer + KL, fwd + bwd, 8192 x 64 / torch.distributions",
         "0.3",
         *gaussian_pair((8192, 64)),
-        20,
+        40,
     )
     yield (
         "gaussian layer + KL, fwd + bwd, 128 x 20 / torch.distributions",
         "1",
         *gaussian_pair((128, 20)),
         300,
+    )
+    seeds = torch.arange(1000)
+    yield (
+        "vmap over 1,000 seeds, 128 normals f32 each / torch.randn(1000, 128)",
+        "",
+        lambda: torch.func.vmap(lambda seed: rp.Noise(seed).normal((128,)))(seeds),
+        lambda: torch.randn(1000, 128),
+        100,
     )
     compiled = torch.compile(lambda seed: rp.Noise(seed).normal((SIZE,)) + 1, fullgraph=True)
     theirs = torch.compile(lambda: torch.randn(SIZE) + 1, fullgraph=True)
@@ -117,41 +128,89 @@ def cases():
     )
 
 
-def two_threads():
-    """Return the speed-up of 10^6 normals on two threads."""
+def with_threads(count, function):
+    """Return the function run on so many threads."""
+
+    def run():
+        torch.set_num_threads(count)
+        function()
+
+    return run
+
+
+def threads_cases():
+    """Yield (name, must, function) of what should be faster on two threads."""
     noise = rp.Noise(0)
+    yield "normal f32, 10^6", "1.7", lambda: noise.normal((SIZE,))
+    yield "normal f64, 10^6", "1.7", lambda: noise.normal((SIZE,), dtype=torch.float64)
+    yield "uniform f32, 10^6", "", lambda: noise.uniform((SIZE,))
+    index = torch.arange(SIZE // 100)
+    yield "normal f32, rows, 10^4 x 100", "", lambda: noise.rows(index).normal((len(index), 100))
+    yield "gaussian layer + KL, fwd + bwd, 8192 x 64", "", gaussian_pair((8192, 64))[0]
 
-    def on(threads):
-        def draw():
-            torch.set_num_threads(threads)
-            noise.normal((SIZE,))
 
-        return draw
+def both(pair):
+    """Return "median / minimum" of a pair of seconds, in microseconds."""
+    return f"{pair[0] * 1e6:.1f} / {pair[1] * 1e6:.1f}"
 
-    one, two = interleaved(on(1), on(2), 40)
+
+def quotient(a, b):
+    """Return "ratio of medians / ratio of minima"."""
+    return f"{a[0] / b[0]:.2f} / {a[1] / b[1]:.2f}"
+
+
+def one_thread_table():
+    """Yield the lines of ours against torch's."""
     torch.set_num_threads(1)
-    return one[0] / two[0], one[1] / two[1]
+    yield "| what | must | ours, wall | ours, CPU | torch, wall | torch, CPU | ratio, wall | ratio, CPU |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for name, must, ours, peer, repeats in cases():
+        (a, a_cpu), (b, b_cpu) = interleaved((ours, peer), repeats)
+        cells = [
+            name,
+            must,
+            both(a),
+            both(a_cpu),
+            both(b),
+            both(b_cpu),
+            quotient(a, b),
+            quotient(a_cpu, b_cpu),
+        ]
+        yield f"| {' | '.join(cells)} |"
+
+
+def two_threads_table():
+    """Yield the lines of one thread against two."""
+    yield "| what | must | one, wall | one, CPU | two, wall | two, CPU | speed-up, wall | CPU of two / one |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for name, must, function in threads_cases():
+        (a, a_cpu), (b, b_cpu) = interleaved([with_threads(n, function) for n in (1, 2)], 200)
+        cells = [
+            name,
+            must,
+            both(a),
+            both(a_cpu),
+            both(b),
+            both(b_cpu),
+            quotient(a, b),
+            quotient(b_cpu, a_cpu),
+        ]
+        yield f"| {' | '.join(cells)} |"
 
 
 def main():
-    torch.set_num_threads(1)
     load = f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs"
-    lines = [f"torch {torch.__version__}, {platform.machine()}, one thread; {load}", ""]
-    lines += [
-        "| what | must | ours, us (median / min) | peer, us (median / min) | ratio of medians / minima |"
-    ]
-    lines += ["|---|---|---|---|---|"]
-    for name, must, ours, peer, repeats in cases():
-        (a, a_least), (b, b_least) = interleaved(ours, peer, repeats)
-        times = f"{a * 1e6:.1f} / {a_least * 1e6:.1f} | {b * 1e6:.1f} / {b_least * 1e6:.1f}"
-        lines.append(f"| {name} | {must} | {times} | {a / b:.2f} / {a_least / b_least:.2f} |")
-        print(lines[-1], flush=True)
-    median, least = two_threads()
-    lines += [
+    lines = [
+        "# Noise",
         "",
-        f"10^6 normals, two threads: {median:.2f} (median), {least:.2f} (minimum) times one thread's speed.",
+        f"`python benchmarks/noise.py`: torch {torch.__version__}, {platform.machine()}; {load}.",
     ]
-    print(lines[-1])
+    lines += ["Each cell: median / minimum; times in microseconds."]
+    for title, table in (("One thread", one_thread_table()), ("Two threads", two_threads_table())):
+        lines += ["", f"## {title}", ""]
+        for line in table:
+            lines.append(line)
+            print(line, flush=True)
     RESULTS.write_text("\n".join(lines) + "\n")
 
 

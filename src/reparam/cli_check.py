@@ -1,5 +1,6 @@
 """`reparam check` and `reparam compare`: verdicts on gradients as exit codes."""
 
+import re
 import sysconfig
 import traceback
 from collections.abc import Callable
@@ -16,6 +17,7 @@ FalseAlarm = Annotated[float, Parameter(help="Probability of calling a right gra
 Seconds = Annotated[float, Parameter(help="Time that the check may take.")]
 Draws = Annotated[int, Parameter(converter=whole_numbers, help="Draws that the check may take; 0: no limit.")]
 Seed = Annotated[int, Parameter(converter=whole_numbers, help="Seed of the noise.")]
+REFUSAL = re.compile(r"check(\.\w+)?: ")  # how the check's own errors about a loss or its parameters begin
 Json = Annotated[bool, Parameter(name="--json", help="Print JSON, nothing else.", negative=())]
 
 
@@ -90,24 +92,28 @@ def _check_options(
 
 
 def _guarded(work: Callable[[], Any]) -> Any:
-    """Run a check; what the user's own code raises is bad input, not a fault of ours."""
+    """Run a check; what the target raises, and parts that cannot be checked, are bad input, no fault of ours."""
     try:
         return work()
-    except Exception as error:
-        if isinstance(error, input_errors()) or not _in_user_code(error):
+    except (Exception, SystemExit) as error:
+        if isinstance(error, input_errors()):
             raise
         text = " ".join(str(error).split())
+        if isinstance(error, (ValueError, TypeError)) and REFUSAL.match(text):
+            raise TargetFault(text) from error
+        if not _in_user_code(error):
+            raise
         raise TargetFault(
             f"check: the target raised {type(error).__name__}: {text}; --traceback shows where"
         ) from error
 
 
-def _in_user_code(error: Exception) -> bool:
-    """Whether a frame of the traceback lies outside this package, Python's library and installed packages."""
+def _in_user_code(error: BaseException) -> bool:
+    """Whether the error comes from a file, or a frame of its traceback, outside Python's and installed packages."""
     own = str(Path(__file__).resolve().parent)
     library = {str(Path(p).resolve()) for p in sysconfig.get_paths().values()}
     for frame in traceback.extract_tb(error.__traceback__):
         path = str(Path(frame.filename).resolve())
         if not frame.filename.startswith("<") and not path.startswith((own, *library)):
             return True
-    return isinstance(error, ImportError)
+    return isinstance(error, (ImportError, SyntaxError))

@@ -136,7 +136,7 @@ class Noise:
                 "Noise.rows: this noise has rows already; got a second `rows`; label the rows once, "
                 "after the children and steps"
             )
-        index = index if isinstance(index, Tensor) else torch.as_tensor(index)
+        index = index if isinstance(index, Tensor) else torch.as_tensor(index, device="cpu")
         if index.dtype != torch.int64 or index.ndim > 1:
             raise TypeError(
                 f"Noise.rows: index must be int64 of shape (B,) or (); got {index.dtype} of shape "

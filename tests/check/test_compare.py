@@ -58,6 +58,76 @@ def test_choose_returns_the_cheapest_that_passed():
         compare({}, loc)
 
 
+def bernoulli_ways(S: int = 256):
+    """E (b - .45)^2, b ~ Bernoulli(sigmoid(.3)): leave-one-out has less variance than the plain score function."""
+    logit = torch.tensor(0.3, requires_grad=True)
+
+    def estimator(weight):
+        def loss():
+            p = torch.sigmoid(logit)
+            b = (torch.rand(S) < p).float().detach()
+            f = (b - 0.45) ** 2
+            surrogate = (weight(f) * (b * torch.log(p) + (1 - b) * torch.log1p(-p))).mean()
+            return f.mean() + surrogate - surrogate.detach()
+
+        return loss
+
+    def straight_through():
+        p = torch.sigmoid(logit).expand(S)
+        hard = (torch.rand(S) < p).float()
+        return (hard + p - p.detach() - 0.45).square().mean()
+
+    losses = {
+        "straight_through": straight_through,
+        "memorized": lambda: 0.25 + 0.05 * (logit - logit.detach()),  # no variance, and wrong
+        "score": estimator(lambda f: f),
+        "leave_one_out": estimator(lambda f: f - (f.sum() - f) / (S - 1)),
+    }
+    p = torch.sigmoid(logit.detach())
+    return losses, logit, p * (1 - p) * (1 - 2 * 0.45)
+
+
+def test_a_biased_way_ranks_last_however_small_its_variance():
+    losses, logit, exact = bernoulli_ways(2048)
+    options = {**OPTIONS, "tolerance": 0.3}
+    table = compare(losses, logit, reference=exact, **options)
+    assert [row.report.verdict for row in table] == ["unbiased", "unbiased", "biased", "biased"], str(table)
+    assert [row.name for row in table] == ["leave_one_out", "score", "memorized", "straight_through"], str(
+        table
+    )
+    assert table["memorized"].report.variance == 0
+    for row in table:
+        low, high = row.report.interval
+        assert low <= row.report.bias <= high
+        assert row.price_error >= 0
+    assert table["leave_one_out"].report.interval[1] < 0.3
+    assert table["straight_through"].report.interval[0] > 0.3
+    assert choose(losses, logit, reference=exact, **options) == "leave_one_out"
+
+
+def test_reports_for_terminal_notebook_and_file():
+    losses, loc, meant = ways()
+    table = compare({"<way>": losses["pathwise"]}, loc, reference=meant, **OPTIONS)
+    page = table._repr_html_()
+    assert "&lt;way&gt;" in page
+    assert "<way>" not in page
+    for tag in ("table", "tr", "th", "td"):
+        assert page.count(f"<{tag}>") == page.count(f"</{tag}>") > 0
+    assert max(len(line) for line in str(table).splitlines()) <= 110
+    (row,) = json.loads(table.to_json())
+    assert {
+        "name",
+        "price",
+        "price_error",
+        "verdict",
+        "bias",
+        "interval",
+        "variance",
+        "draws",
+        "blocks",
+    } <= set(row)
+
+
 def test_assert_unbiased():
     losses, loc, _ = ways(16)
     assert assert_unbiased(losses["pathwise"], loc, **OPTIONS).verdict == "unbiased"

@@ -154,3 +154,37 @@ def test_logits_are_normalised_when_asked_for():
         D.Categorical(logits=torch.tensor(0.0))
     with pytest.raises(ValueError, match="not both"):
         D.Categorical()
+
+
+EDGES = torch.tensor([0.0, -0.0, 1e-38, -1e-38, 1e30, -1e30])
+LOGIT_GRID = torch.cat([torch.linspace(-110, 110, 20_001), torch.linspace(-2, 2, 20_001), EDGES])
+
+
+@pytest.mark.parametrize("b", [0.0, 1.0])
+def test_bernoulli_kernels_are_within_2_and_a_half_ulp(b):
+    made, right = [], []
+    for kept, logits in ((made, LOGIT_GRID), (right, LOGIT_GRID.double())):
+        l = logits.clone().requires_grad_()
+        value = D.Bernoulli(logits=l).log_prob(torch.full_like(l, b))
+        assert (type(value.grad_fn).__name__ == "_LogProbBackward") == (kept is made)
+        kept += [value.detach(), *torch.autograd.grad(value.sum(), l)]
+    for ours, exact in zip(made, right):
+        size = exact.float().abs()
+        ulp = (torch.nextafter(size, torch.tensor(torch.inf)) - size).double()
+        assert bool(((ours.double() - exact).abs() <= 2.5 * ulp).all())
+
+
+def test_bernoulli_kernels_broadcast_and_differentiate_twice():
+    l = NOISE.child("logits").normal((1, 64, 70)).requires_grad_()
+    b, w = NOISE.child("b").uniform((64, 70)), NOISE.child("w").normal((64, 70))
+    value = D.Bernoulli(logits=l, validate_args=False).log_prob(b)  # linear in b, events or not
+    wide = l.detach().double().requires_grad_()
+    exact = D.Bernoulli(logits=wide, validate_args=False).log_prob(b.double())
+    assert value.shape == exact.shape == (1, 64, 70)
+    for _ in range(2):
+        torch.testing.assert_close(value.double(), exact, rtol=1e-6, atol=1e-6)
+        (value,) = torch.autograd.grad((w * value).sum(), l, create_graph=True)
+        (exact,) = torch.autograd.grad((w.double() * exact).sum(), wide, create_graph=True)
+    torch.testing.assert_close(value.double(), exact, rtol=1e-6, atol=1e-6)
+    scored = torch.func.grad(lambda l: D.Bernoulli(logits=l, validate_args=False).log_prob(b).sum())(l)
+    torch.testing.assert_close(scored, b - torch.sigmoid(l))

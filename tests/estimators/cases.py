@@ -119,6 +119,13 @@ def pair_grid(family: Family, samples: int) -> tuple[dict, Tensor]:
     return {"": torch.logit(both).unsqueeze(0)}, torch.full((400,), 1 / 400, dtype=F64)
 
 
+def two_pairs(family: Family, samples: int) -> tuple[dict, Tensor]:
+    """Two pairs: u of each site of each pair on midpoints of tenths, whose edges hold the jumps at .3, .4, .6, .7."""
+    u = (torch.arange(10, dtype=F64) + 0.5) / 10
+    grid = torch.cartesian_prod(u, u, u, u).reshape(-1, 2, 2)
+    return {"": torch.logit(grid).transpose(0, 1)}, torch.full((len(grid),), 1 / len(grid), dtype=F64)
+
+
 def dirichlet_grid(family: Family, samples: int) -> tuple[dict, Tensor]:
     u = (torch.arange(20, dtype=F64) + 0.5) / 20
     both = torch.cartesian_prod(u, u)
@@ -251,10 +258,11 @@ UNBIASED = [
         for k in (1, 2, 3)
     ),
     Case(WithoutReplacement(), BERNOULLI, 4, orders(4), True),
-    *(Case(e, q, 2, pair_grid) for e in (ARM(), DisARM()) for q in (BERNOULLI, PROBS)),
-    Case(ARMS(), BERNOULLI, 2, dirichlet_grid),
+    *(Case(e, q, 2, pair_grid, True) for e in (ARM(), DisARM()) for q in (BERNOULLI, PROBS)),
+    *(Case(e, BERNOULLI, 4, two_pairs, True) for e in (ARM(), DisARM())),
+    Case(ARMS(), BERNOULLI, 2, dirichlet_grid, True),
     Case(ARMS(), BERNOULLI, 4),
-    *(Case(MeasureValued(), q, 1, outcomes) for q in (BERNOULLI, PROBS)),
+    *(Case(MeasureValued(), q, samples, outcomes, True) for q in (BERNOULLI, PROBS) for samples in (1, 2)),
     Case(REBAR(), BERNOULLI, 1, relax_grid, True, 2e-4),
     Case(REBAR(1.0, 0.6), PROBS, 1, relax_grid, True, 2e-6, name="REBAR(1,.6)"),
     Case(RELAX(temperature=1.0), BERNOULLI, 1, relax_grid, True, 2e-6),

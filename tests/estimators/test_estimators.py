@@ -99,6 +99,37 @@ def test_measure_valued_counts_and_times(name, f):
         assert ((leaf.grad.mean(0) - torch.stack([first, second])).abs() < 5.5 * error).all()
 
 
+@pytest.mark.parametrize("name", MEASURED)
+def test_measure_valued_hessian(name):
+    """Second derivatives in the parameters of one site, against sums and quadrature; 40,000 draws, |z| < 5.5."""
+    family, values, z, weights, density = MEASURED[name]
+    f = MEASURED_F["bend"]
+    x = torch.tensor(values, dtype=F64)
+    exact = torch.func.hessian(lambda x: (weights * density(z, *x) * f(z)).sum())(x)
+    n = 40_000
+    leaf = x.expand(n, -1).clone().requires_grad_()
+    value = rp.expect(f, family(*leaf.T), samples=2, noise=rp.Noise(5), estimator=E.MeasureValued())
+    (g,) = torch.autograd.grad(value.sum(), leaf, create_graph=True)
+    for k, want in enumerate(exact):
+        (row,) = torch.autograd.grad(g[:, k].sum(), leaf, retain_graph=True)
+        assert ((row.mean(0) - want).abs() < 5.5 * row.std(0) / n**0.5).all()
+
+
+def test_measure_valued_hessian_of_a_normal():
+    """E exp(z / 2) = exp(loc / 2 + scale^2 / 8); 40,000 draws, |z| < 5.5."""
+    x = torch.tensor([0.4, 0.7], dtype=F64)
+    exact = torch.func.hessian(lambda x: torch.exp(x[0] / 2 + x[1] ** 2 / 8))(x)
+    leaf = x.expand(40_000, 2).clone().requires_grad_()
+    q = D.Normal(leaf[:, 0], leaf[:, 1])
+    value = rp.expect(
+        lambda z: torch.exp(z / 2), q, samples=2, noise=rp.Noise(5), estimator=E.MeasureValued()
+    )
+    (g,) = torch.autograd.grad(value.sum(), leaf, create_graph=True)
+    for k, want in enumerate(exact):
+        (row,) = torch.autograd.grad(g[:, k].sum(), leaf, retain_graph=True)
+        assert ((row.mean(0) - want).abs() < 5.5 * row.std(0) / 200).all()
+
+
 def test_quadratic_control_variate_is_exact_on_quadratics():
     """f - h is the constant E f: no variance in value, loc or scale, up to rounding; any order."""
     value, d_loc, d_scale = gaussian_gradients(
@@ -156,6 +187,39 @@ def test_published_variances_of_the_bernoulli_toy(p, expected):
         assert got == pytest.approx(want, rel=6e-3, abs=1e-12), type(estimator).__name__
 
 
+# published variances at N(1, 1): score, score with the best constant, pathwise; in loc, then in scale
+PUBLISHED = {
+    "(x+3)^2": (lambda x: (x + 3) ** 2, (495, 134, 4, 1546, 664, 72)),
+    "x^2": (X2, (30, 14, 4, 136, 64, 12)),
+    "exp(-.1x^2)": (lambda x: torch.exp(-0.1 * x**2), (0.5635, 0.0405, 0.0163, 0.9354, 0.1410, 0.0278)),
+    "exp(-10x^2)": (lambda x: torch.exp(-10 * x**2), (0.0769, 0.0602, 0.9416, 0.0090, 0.0087, 0.8920)),
+    "cos(.5x)": (lambda x: torch.cos(0.5 * x), (0.4552, 0.1179, 0.0393, 0.7987, 0.4601, 0.0875)),
+    "cos(5x)": (lambda x: torch.cos(5 * x), (0.5, 0.5, 12.5, 1, 1, 12.5)),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_variances_of_gaussians_exactly(name):
+    """Quadrature over the noise of each estimator, to the digits that were published (5e-5, or .1 %)."""
+    f, published = PUBLISHED[name]
+    eps = torch.linspace(-13, 13, 20_001, dtype=F64)
+    w = torch.exp(-(eps**2) / 2)
+    w = w / w.sum()
+
+    def variance(estimator, k):
+        leaves = [torch.ones(len(eps), dtype=F64, requires_grad=True) for _ in range(2)]
+        estimator(f, D.Normal(*leaves), 1, Scripted(0, numbers={"": eps.unsqueeze(0)})).sum().backward()
+        g = leaves[k].grad
+        return (w * (g - (w * g).sum()) ** 2).sum().item()
+
+    for k, score in enumerate((eps, eps**2 - 1)):
+        best = ((w * f(1 + eps) * score**2).sum() / (w * score**2).sum()).item()
+        for estimator, want in zip(
+            (E.ScoreFunction(), E.ScoreFunction(best), E.Pathwise()), published[3 * k :]
+        ):
+            assert variance(estimator, k) == pytest.approx(want, abs=5.1e-5 if want < 1 else 0.02, rel=1e-3)
+
+
 def test_rebar_and_relax_have_the_binary_factor_right():
     """B4: E[(b - .45)^2] at eta = .3; the factor log(1 - p), not log(1 + p). Quadrature over (u, v)."""
     logits = torch.tensor(0.3, dtype=F64)
@@ -189,6 +253,32 @@ def test_training_the_surrogate_lowers_the_variance():
         E.variance_loss(gradient).backward(inputs=list(surrogate.parameters()))
         optimizer.step()
     assert sum(history[-10:]) < 0.6 * sum(history[:10])
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+def test_variance_loss_has_its_derivative_in_what_is_learned(samples):
+    """At fixed noise, in REBAR's scale and temperature, RELAX's temperature and a module's numbers, by differences."""
+
+    def spread(make):
+        def f(a, b):
+            leaf = torch.tensor([0.3, -0.4], dtype=F64).expand(5, 2).clone().requires_grad_()
+            q = D.Independent(D.Bernoulli(logits=leaf), 1)
+            value = rp.expect(
+                lambda z: (z.sum(-1) - 0.45) ** 2, q, samples=samples, noise=rp.Noise(3), estimator=make(a, b)
+            )
+            (gradient,) = torch.autograd.grad(value.sum(), leaf, create_graph=True)
+            return E.variance_loss(gradient)
+
+        return f
+
+    ways = (
+        lambda a, b: E.REBAR(a, b),
+        lambda a, b: E.RELAX(temperature=a + b),
+        lambda a, b: E.RELAX(lambda z: a * torch.sigmoid(b * z).sum(-1)),
+    )
+    for make in ways:
+        learned = [torch.tensor(x, dtype=F64, requires_grad=True) for x in (0.7, 0.9)]
+        assert torch.autograd.gradcheck(spread(make), learned)
 
 
 def test_moving_average_takes_in_past_values_only():
@@ -258,7 +348,26 @@ def test_probabilities_of_zero_and_one():
     assert torch.isfinite(weights.grad).all()
 
 
-COMPILED = [E.LeaveOneOut(), E.DisARM(), E.REBAR(), E.RaoBlackwell(1), E.GumbelRao(), E.MeasureValued()]
+COMPILED = [
+    E.ScoreFunction(),
+    E.ScoreFunction("constant"),
+    E.LeaveOneOut(),
+    E.Enumerate(),
+    E.ARM(),
+    E.DisARM(),
+    E.ARMS(),
+    E.REBAR(),
+    E.RELAX(lambda z: torch.sigmoid(z).sum(-1)),
+    E.RaoBlackwell(1),
+    E.WithoutReplacement(2),
+    E.StraightThrough(),
+    E.GumbelSoftmax(),
+    E.GumbelRao(),
+    E.ReinMax(),
+    E.MeasureValued(),
+    E.ControlVariate(E.LeaveOneOut()),
+    E.ControlVariate(E.ScoreFunction(), coefficient="pilot"),
+]
 
 
 @pytest.mark.parametrize("estimator", COMPILED, ids=lambda e: type(e).__name__)
@@ -267,12 +376,33 @@ def test_one_compiled_graph(estimator):
         q = D.Independent(D.Bernoulli(logits=logits, validate_args=False), 1, validate_args=False)
         return rp.expect(lambda z: z.sum(-1) ** 2, q, samples=2, noise=rp.Noise(seed), estimator=estimator)
 
+    torch.compiler.reset()  # each estimator compiles `run` anew, and there is a limit
     logits = torch.tensor([0.3, -0.4, 0.0], requires_grad=True)
     compiled = torch.compile(run, fullgraph=True, backend="aot_eager")
     for seed in (torch.tensor(1), torch.tensor(2)):
         got, want = compiled(logits, seed), run(logits, seed)
         torch.testing.assert_close(got, want)
         torch.testing.assert_close(*(torch.autograd.grad(v, logits) for v in (got, want)))
+
+
+def test_taylor_control_variates_compile():
+    """Values and gradients in the mean, the scale and a parameter of f, through an f with a module in it."""
+    net = torch.nn.Linear(2, 1)
+    kinds = [E.ControlVariate(kind=kind) for kind in ("linear", "quadratic")]
+    theta = torch.tensor(0.7, requires_grad=True)
+    leaves = [torch.tensor([0.3, -0.4], requires_grad=True), torch.tensor([0.9, 0.5], requires_grad=True)]
+
+    def run(loc, scale, seed, estimator):
+        q = D.Independent(D.Normal(loc, scale, validate_args=False), 1, validate_args=False)
+        f = lambda z: torch.tanh(net(z).squeeze(-1)) + theta * z.prod(-1) ** 2  # noqa: E731
+        return rp.expect(f, q, samples=3, noise=rp.Noise(seed), estimator=estimator)
+
+    compiled = torch.compile(run, fullgraph=True, backend="aot_eager")
+    for estimator in kinds:
+        got, want = (f(*leaves, torch.tensor(3), estimator) for f in (compiled, run))
+        torch.testing.assert_close(got, want)
+        inputs = [*leaves, theta, net.weight]
+        torch.testing.assert_close(*(torch.autograd.grad(v, inputs) for v in (got, want)))
 
 
 def test_default_for_discrete_is_leave_one_out():
@@ -282,6 +412,8 @@ def test_default_for_discrete_is_leave_one_out():
     assert torch.equal(a, b)
     with pytest.raises(ValueError, match="samples must be >= 2"):
         rp.expect(X2, q, noise=rp.Noise(0))
+    with pytest.raises(ValueError, match="estimator=None means LeaveOneOut"):
+        rp.expect(X2, q, samples=4, noise=rp.Noise(0).antithetic())
 
 
 ERRORS = [

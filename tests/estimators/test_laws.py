@@ -10,9 +10,6 @@ from reparam.estimators import Enumerate
 
 EXACT = [c for c in UNBIASED if c.script is not None]
 STATISTICAL = [c for c in UNBIASED if not isinstance(c.estimator, Enumerate)]
-FIRST_ORDER = [
-    c for c in UNBIASED if type(c.estimator).__name__ in ("ARM", "DisARM", "ARMS", "MeasureValued")
-]
 name = lambda c: c.id  # noqa: E731
 
 
@@ -100,19 +97,22 @@ def test_value_and_shapes(case):
     assert isinstance(type(case.estimator).source, str)
 
 
-@pytest.mark.parametrize("case", FIRST_ORDER, ids=name)
-def test_second_derivative_raises(case):
-    logits = case.family.logits.clone().requires_grad_()
-    value = rp.expect(
-        case.family.f,
-        case.family.make(logits),
-        samples=case.samples,
-        noise=rp.Noise(0),
-        estimator=case.estimator,
+@pytest.mark.parametrize("case", [c for c in EXACT if c.any_order], ids=name)
+def test_mixed_derivatives_exactly(case):
+    """With f = theta f_0: d/dl dV/dtheta and d/dtheta dV/dl both have the mean dE f_0/dl."""
+    numbers, weights = case.script(case.family, case.samples)
+    logits, theta = (
+        case.family.logits.clone().requires_grad_(),
+        torch.tensor(1.3, dtype=F64, requires_grad=True),
     )
-    (g,) = torch.autograd.grad(value, logits, create_graph=True)
-    with pytest.raises(RuntimeError, match="first derivatives only"):
-        torch.autograd.grad(g.sum(), logits)
+    q = expanded(case, logits, len(weights))
+    value = case.estimator(lambda z: theta * case.family.f(z), q, case.samples, Scripted(0, numbers=numbers))
+    of_logits, of_theta = torch.autograd.grad((weights * value).sum(), (logits, theta), create_graph=True)
+    (exact,) = torch.autograd.grad(case.family.exact(logits), logits)
+    (first,) = torch.autograd.grad(of_theta, logits, retain_graph=True)
+    second = torch.stack([torch.autograd.grad(part, theta, retain_graph=True)[0] for part in of_logits])
+    for got in (first, second):
+        torch.testing.assert_close(got, exact, rtol=10 * case.tolerance, atol=10 * case.tolerance)
 
 
 def test_hessian_helper_agrees_with_functorch():

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from reparam.kernels import reference
-from reparam.kernels.cpu import draw, normal, words
+from reparam.kernels.cpu import draw, fill, normal, philox, words
 from reparam.noise import LAWS
 
 KEY, STEP = torch.tensor(-12345678901234567), torch.tensor((7 << 32) + 5)
@@ -23,6 +23,8 @@ FORMS = [
     (torch.arange(300), (300,), 0),
     (torch.arange(300), (300, 33), 0),
     (torch.arange(5).flip(0), (2, 5, 133), 1),
+    (None, (fill.PIECE + 1001,), 0),
+    (torch.tensor([3, 1 << 40]), (2, fill.PIECE + 1001), 0),  # pieces of a row
 ]
 DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16]
 
@@ -56,7 +58,47 @@ def test_same_numbers_to_2_ulp(law, dtype):
         size = wanted.abs()
         ulp = (torch.nextafter(size, torch.tensor(torch.inf, dtype=dtype)) - size).double()
         error = (made.double() - wanted.double()).abs()
-        assert bool((error <= 2 * ulp + 1e-15).all())
+        both_infinite = size.isinf() & (made == wanted)  # Cauchy numbers beyond the range of float16
+        assert bool((both_infinite | (error <= 2 * ulp + 1e-15)).all())
+
+
+KEYS = torch.tensor([[KEY.item(), 7, -1], [1 << 40, 0, 3]])
+STEPS = torch.tensor([[STEP.item(), 0, 1], [-5, 1 << 32, 9]])
+
+
+@pytest.mark.parametrize(
+    ("law", "dtype"),
+    [("bits", torch.int64), ("bits", torch.uint32), ("bits64", torch.int64)]
+    + [(law, d) for law in ("uniform", "normal", "cauchy") for d in DTYPES],
+)
+@pytest.mark.parametrize(
+    ("index", "shape"),
+    [
+        (None, (5, 3)),
+        (None, (fill.PIECE + 3,)),
+        (None, (0, 3)),
+        (torch.arange(6).view(2, 3) << 30, (4,)),
+        (torch.arange(12).view(2, 3, 2) << 30, (2, 131)),
+        (torch.arange(3 * 3000 * 2).view(2, 3, 3000), (3000, 3)),
+    ],
+)
+def test_draws_of_many_keys_are_the_draws_of_each(law, dtype, index, shape):
+    made = draw.draw_keys(law, KEYS, STEPS, index, shape, dtype)
+    assert made.shape == (2, 3, *shape)
+    for i in range(2):
+        for j in range(3):
+            rows = None if index is None else index[i, j]
+            wanted = draw.draw(law, KEYS[i, j], STEPS[i, j], rows, shape, 0, dtype)
+            assert made[i, j].tolist() == wanted.tolist()
+
+
+def test_keys_of_many_seeds_and_values_are_the_reference_s():
+    seeds, values = KEYS.view(-1), STEPS.view(-1)
+    made = np.empty((2, 6), np.int64)
+    philox.path_keys(seeds.numpy(), 1, 1 << 31, 3, (1 << 32) - 1, made[0])
+    philox.derive_all(seeds.numpy(), values.numpy(), 0x80000003, made[1])
+    assert made[0].tolist() == reference.philox.path_key(seeds, (1, 1 << 31, 3, (1 << 32) - 1)).tolist()
+    assert made[1].tolist() == reference.philox.derive(seeds, values, 0x80000003).tolist()
 
 
 def test_blocks_beyond_32_bits():
@@ -117,10 +159,14 @@ def test_every_float32_normal_is_within_2_ulp():
 
 PRINT_BITS = """
 import hashlib, torch, reparam as rp
+from reparam.noise import LAWS
 n = rp.Noise(0)
-d = [n.bits((999,)), n.uniform((999,)), n.normal((9999,)).view(torch.int32),
-     n.normal((9999,), dtype=torch.float64).view(torch.int64)]
-print(hashlib.sha256(b"".join(x.numpy().tobytes() for x in d)).hexdigest())
+for noise, shape in ((n, (9999,)), (n.rows(torch.arange(333)), (333, 7))):
+    for law in LAWS:
+        for dtype in (torch.float32, torch.float64):
+            made = getattr(noise, law)(shape, dtype=dtype)
+            print(law, dtype, hashlib.sha256(made.numpy().tobytes()).hexdigest())
+print(hashlib.sha256(n.bits((999,)).numpy().tobytes()).hexdigest())
 """
 
 

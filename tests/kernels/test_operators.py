@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import reparam as rp
+from reparam.kernels.cpu import draw
 from reparam.noise import NoiseSpec
 
 
@@ -80,6 +81,21 @@ def test_vmap_over_seeds_steps_and_rows():
     assert torch.equal(shared[0], shared[1])
 
 
+def test_vmap_over_a_thousand_keys_is_one_kernel_call(monkeypatch):
+    calls, together = [], draw.together
+
+    def counted(kernel, *arguments, size):
+        calls.append(kernel)
+        together(kernel, *arguments, size=size)
+
+    monkeypatch.setattr(draw, "together", counted)
+    seeds = torch.arange(1000) - 500
+    mapped = torch.func.vmap(lambda s: rp.Noise(s).child("a").at(s + 3).child("b").normal((2, 3)))(seeds)
+    assert calls == [draw.share_keys]
+    one = rp.Noise(2**64 - 500).child("a").at(2**64 - 497).child("b").normal((2, 3))
+    assert torch.equal(mapped[0], one)
+
+
 @pytest.mark.parametrize("strict", [False, True])
 def test_export(strict):
     class Model(torch.nn.Module):
@@ -107,5 +123,9 @@ def test_operators_pass_torch_s_own_checks():
     key, step = torch.tensor(5), torch.tensor(6)
     for index, shape in ((None, (3,)), (torch.tensor(4), (2, 2)), (torch.arange(3), (3, 2))):
         torch.library.opcheck(torch.ops.reparam.draw, ("normal", key, step, index, shape, torch.float32))
-    torch.library.opcheck(torch.ops.reparam.derive, (key, step, 3))
-    torch.library.opcheck(torch.ops.reparam.path_key, (key, (1, 2, 3, 4)))
+    keys = torch.arange(6).view(2, 3)
+    for index, shape in ((None, (3,)), (keys, (2, 2)), (keys[..., None] + torch.arange(4), (4, 2))):
+        torch.library.opcheck(torch.ops.reparam.draw, ("normal", keys, keys, index, shape, torch.float32))
+    for value in (key, keys):
+        torch.library.opcheck(torch.ops.reparam.derive, (value, value, 3))
+        torch.library.opcheck(torch.ops.reparam.path_key, (value, (1, 2, 3, 4)))

@@ -186,8 +186,8 @@ def test_local_definition_by_finite_differences():
 
 @pytest.mark.parametrize("count", [1, 511, 513, 200_000])
 def test_fused_kl_is_its_definition(count):
-    """One pass over float32 weights against torch in float64; 200,000 weights are shared out to two threads."""
-    loc, log_scale = (Noise(k).normal((count,)).requires_grad_() for k in (0, 1))
+    """One pass over float32 weights against torch in float64, two laws; the larger is shared out to two threads."""
+    laws = [Noise(k).normal((n,)).requires_grad_() for k, n in enumerate((count, count, 3, 3))]
     m, s = torch.tensor(0.3), torch.tensor(0.6)
     before = torch.get_num_threads()
     results = []
@@ -197,9 +197,9 @@ def test_fused_kl_is_its_definition(count):
         (local._normal_kl, torch.float64, 1),
     ):
         torch.set_num_threads(threads)
-        value = f(*(t.to(to) for t in (loc, log_scale, m, s)))
+        value = f(*(t.to(to) for t in (m, s, *laws)))
         torch.set_num_threads(before)
-        results.append([value.detach(), *torch.autograd.grad(3 * value, (loc, log_scale))])
+        results.append([value.detach(), *torch.autograd.grad(3 * value, laws)])
     assert all(torch.equal(a, b) for a, b in zip(*results[:2]))
     for got, want in zip(results[0], results[2]):
         torch.testing.assert_close(got, want.to(got.dtype), rtol=2e-6, atol=2e-6)
@@ -208,13 +208,13 @@ def test_fused_kl_is_its_definition(count):
 def test_kl_gradients_of_both_orders():
     m, s = (torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (0.3, 0.6))
     loc, log_scale = (Noise(k).normal((2, 3), dtype=torch.float64).requires_grad_() for k in (0, 1))
-    assert torch.autograd.gradcheck(local.normal_kl, (loc, log_scale, m, s))
-    assert torch.autograd.gradgradcheck(local.normal_kl, (loc, log_scale, m, s))
+    assert torch.autograd.gradcheck(local.normal_kl, (m, s, loc, log_scale))
+    assert torch.autograd.gradgradcheck(local.normal_kl, (m, s, loc, log_scale))
     weights = [t.detach().float().requires_grad_() for t in (loc, log_scale)]
     prior = torch.tensor(0.3), torch.tensor(0.6)
     second = []
     for f in (local.normal_kl, local._normal_kl):
-        first = torch.autograd.grad(f(*weights, *prior), weights, create_graph=True)
+        first = torch.autograd.grad(f(*prior, *weights), weights, create_graph=True)
         second.append(torch.autograd.grad(sum(g.square().sum() for g in first), weights))
     torch.testing.assert_close(*second)
 
@@ -300,6 +300,46 @@ def test_make_bayesian():
     again = copy.deepcopy(wide)
     assert torch.equal(again(x, noise=Noise(3)), wide(x, noise=Noise(3)))
     assert isinstance(make_bayesian(nn.Linear(2, 1)).module, BayesLinear)
+
+
+def test_a_layer_at_two_places_stays_one_layer():
+    layer = nn.Linear(3, 3)
+    net = make_bayesian(nn.Sequential(layer, nn.ReLU(), layer))
+    assert isinstance(net.module[0], BayesLinear)
+    assert net.module[0] is net.module[2]
+    torch.testing.assert_close(net.kl(), net.module[0].kl())
+
+
+def test_frozen_layers_stay_frozen():
+    layer = nn.Linear(3, 3)
+    layer.weight.requires_grad_(False)
+    new = make_bayesian(layer).module
+    names = ("weight_loc", "weight_log_scale", "bias_loc", "bias_log_scale")
+    assert [getattr(new, name).requires_grad for name in names] == [False, False, True, True]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_transformers_of_torch(method):
+    """In eval mode torch would read linear1.weight; attention's output map stays, and the call says so."""
+    plain = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True), 2)
+    with pytest.warns(UserWarning, match="self_attn.out_proj"):
+        net = make_bayesian(plain, method=method, initial_scale=1e-6).eval()
+    x = Noise(0).normal((2, 5, 8))
+    for padding in (None, torch.zeros(2, 5, dtype=torch.bool)):
+        with torch.no_grad():
+            y = net(x, src_key_padding_mask=padding, noise=Noise(1))
+        torch.testing.assert_close(y, plain(x), rtol=1e-3, atol=1e-3)
+
+
+def test_shared_weights_are_refused():
+    a, b = nn.Linear(3, 3), nn.Linear(3, 3)
+    b.weight = a.weight
+    with pytest.raises(ValueError, match="weights of its own; got one weight in 0 and 1"):
+        make_bayesian(nn.Sequential(a, b))
+    c = nn.Embedding(3, 3)
+    c.weight = a.weight
+    with pytest.raises(ValueError, match="weights of its own"):
+        make_bayesian(nn.Sequential(c, a))
 
 
 ERRORS = [

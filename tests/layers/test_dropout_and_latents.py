@@ -75,6 +75,14 @@ def test_latent_of_another_family():
         Latent(4, 3, D.Normal, D.Normal(0.0, 1.0), parameters=("rate",))
     with pytest.raises(ValueError, match="must have a KL formula"):
         Latent(4, 3, D.Normal, D.StudentT(3.0))
+    with pytest.raises(ValueError, match="must be scalar laws"):
+        Latent(4, 3, D.Dirichlet, D.Dirichlet(torch.ones(3)))
+    with pytest.raises(ValueError, match="must be scalar laws"):
+        Latent(4, 3, D.Bernoulli, D.Bernoulli(0.5))
+    with pytest.raises(ValueError, match="one constraint for each parameter"):
+        Latent(4, 3, D.Uniform, D.Uniform(0.0, 1.0))
+    with pytest.raises(ValueError, match="got low of TruncatedNormal"):
+        Latent(4, 3, D.TruncatedNormal, D.Normal(0.0, 1.0))
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from reparam import distributions as D
 from reparam.layers import (
@@ -23,6 +25,7 @@ from reparam.layers import (
     make_bayesian,
 )
 from reparam.layers.latent import GRADIENTS
+from reparam.layers.scope import noise_scope
 from reparam.noise import Noise
 
 METHODS = ["weight", "local", "flipout"]
@@ -179,3 +182,43 @@ def test_two_processes_have_the_gradient_of_one(tmp_path):
     ]
     for out, error in [worker.communicate(timeout=240) for worker in workers]:
         assert out.endswith("same\n"), error
+
+
+class Checkpointed(nn.Module):
+    """Two layers, repeated in the backward pass."""
+
+    def __init__(self, context=None):
+        super().__init__()
+        self.first, self.second, self.context = nn.Linear(3, 4), nn.Linear(4, 2), context
+
+    def block(self, x):
+        return self.second(torch.tanh(self.first(x)))
+
+    def forward(self, x):
+        options = {} if self.context is None else {"context_fn": self.context}
+        return checkpoint(self.block, x, use_reentrant=False, **options)
+
+
+def test_checkpointing_is_right_or_raises():
+    """Without its noise a repeated layer raises; with the scope given anew the gradient is the plain network's."""
+    x, noise = Noise(0).normal((5, 3)), Noise(1)
+    net = make_bayesian(Checkpointed(), method="local")
+    with pytest.raises(RuntimeError, match="checkpointing repeats"):
+        net(x, noise=noise).square().sum().backward()
+    again = lambda: (nullcontext(), noise_scope(net.module, noise))  # noqa: E731
+    grads = []
+    for context, forward in ((again, net.module.forward), (None, net.module.block)):
+        net.module.context, net.module.forward = context, forward
+        grads.append(torch.autograd.grad(net(x, noise=noise).square().sum(), list(net.parameters())))
+    for got, want in zip(*grads):
+        torch.testing.assert_close(got, want, rtol=0, atol=0)
+
+
+def test_checkpointing_a_layer_with_fresh_noise():
+    """Outside any scope torch's own rule holds: the repeated pass sees the same state of the global generator."""
+    layer, x = BayesLinear(3, 2), Noise(0).normal((5, 3))
+    grads = []
+    for call in (lambda: checkpoint(layer, x, use_reentrant=False), lambda: layer(x)):
+        torch.manual_seed(4)
+        grads.append(torch.autograd.grad(call().square().sum(), list(layer.parameters())))
+    torch.testing.assert_close(*grads, rtol=0, atol=0)

@@ -1,5 +1,7 @@
 """The fused Gaussian layer against its definition in plain torch, forward, backward, twice and transformed."""
 
+import tracemalloc
+
 import pytest
 import torch
 from torch import nn
@@ -72,6 +74,22 @@ def test_nothing_is_kept_beyond_the_inputs():
     with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x.data_ptr()) or x, lambda x: x):
         gaussian(loc, log_scale, noise=rp.Noise(0))
     assert set(kept) <= {loc.data_ptr(), log_scale.data_ptr()}
+
+
+def test_no_memory_is_held_between_forward_and_backward():
+    """Of torch's memory only the results are left, 0 bytes beyond them, and of NumPy's nothing."""
+    loc, log_scale = inputs((512, 256), torch.float32)
+    noise = rp.Noise(0).rows(torch.arange(512))
+    gaussian(loc, log_scale, noise=noise)  # compiled
+    with torch.profiler.profile(profile_memory=True) as watched:
+        z, kl = gaussian(loc, log_scale, noise=noise)
+    left = sum(event.self_cpu_memory_usage for event in watched.key_averages())
+    assert left == z.nbytes + kl.nbytes
+    tracemalloc.start()
+    z, kl = gaussian(loc, log_scale, noise=noise)
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert held < 4096  # the objects of the graph; the noise would be 524,288
 
 
 def test_extreme_scales():

@@ -219,3 +219,37 @@ def test_wrong_inputs_are_named():
     for count in (-1, 2.5, "3"):
         with pytest.raises(ValueError, match="n must be an integer, 0 or more"):
             model.sample(count, noise=rp.Noise(0))
+
+
+def graph(tensor):
+    """Return the names of the nodes that a tensor's graph consists of."""
+    nodes, seen = [tensor.grad_fn], set()
+    while nodes:
+        node = nodes.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            nodes += [after for after, _ in node.next_functions]
+    return {type(node).__name__ for node in seen}
+
+
+@pytest.mark.parametrize("weights", [{}, {"beta": 0.5, "free_bits": 2.0}])
+def test_one_sample_and_its_kl_come_from_one_kernel(weights):
+    model, _ = linear_gaussian(distort=0.3)
+    x, noise = rp.Noise(6).normal((9, D_X), dtype=torch.float64), rp.Noise(7).rows(torch.arange(9) * 5)
+    fused = model.elbo(x, noise=noise, **weights)
+    assert "_GaussianBackward" in graph(fused.loss)
+    assert not {"ExpBackward0", "NormalBackward"} & graph(fused.kl)
+    plain = rp.elbo(
+        lambda z: model.log_likelihood(z, x),
+        model.infer(x),
+        prior=model.prior(),
+        noise=noise.child("latent"),
+        **weights,
+    )
+    for name in ("bound", "objective", "reconstruction", "kl"):
+        torch.testing.assert_close(getattr(fused, name), getattr(plain, name), rtol=1e-12, atol=1e-12)
+    ours, theirs = (torch.autograd.grad(t.loss, tuple(model.parameters())) for t in (fused, plain))
+    for a, b in zip(ours, theirs):
+        torch.testing.assert_close(a, b, rtol=1e-11, atol=1e-11)
+    with pytest.raises(ValueError, match="beta"):
+        model.elbo(x, noise=noise, beta=-1.0)

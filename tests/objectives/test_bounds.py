@@ -137,6 +137,29 @@ def test_dreg_is_right_for_theta_and_phi(K):
     assert exact_elbo(POINT) < bound.mean() < log_p
 
 
+def test_signal_of_the_inference_network_against_K():
+    """4,000 draws: the error of a ratio is 2 %, of the mean under dreg 1 % and less.
+
+    For large K the signal-to-noise ratio falls as 1 / sqrt(K) under "total" and grows as sqrt(K) under "dreg".
+    """
+    ratios = {}
+    for K in (4, 64):
+        found = {}
+        for gradient in ("total", "dreg"):
+            p = leaves(4_000)
+            q = D.Normal(p[1], p[2].exp())
+            noise = rp.Noise(K)
+            rp.iwae(
+                lambda z, p=p: log_joint(z, p[0]), q, samples=K, noise=noise, gradient=gradient
+            ).bound.sum().backward()
+            found[gradient] = p.grad[1]
+        mean = found["dreg"].mean().abs()  # that of both, with the smaller error
+        for gradient, g in found.items():
+            ratios[gradient, K] = (mean / g.std()).item()
+    assert ratios["total", 64] < 0.35 * ratios["total", 4]
+    assert ratios["dreg", 64] > 2.8 * ratios["dreg", 4]
+
+
 def test_a_second_derivative_of_dreg_raises_in_every_parameter():
     """Its gradient holds the weights fixed: differentiating it again would be wrong, in theta too."""
     p = leaves(4)
@@ -291,6 +314,17 @@ ERRORS = [
         "independent of each other",
     ),
     (lambda: rp.vimco(lambda z: z, B, samples=1), ValueError, "samples must be an int >= 2"),
+    (lambda: rp.elbo(lambda z: z, Q, prior=D.Normal(torch.zeros(3), 1.0)), ValueError, "broadcasts to q's"),
+    (
+        lambda: rp.elbo(
+            lambda z: z.sum(-1),
+            D.Independent(D.Normal(torch.zeros(3, 3), 1.0), 1),
+            prior=Q,
+            kl="monte_carlo",
+        ),
+        ValueError,
+        "prior must have the event shape of q",
+    ),
     (lambda: rp.kl_estimate(Q, Q, kind="k4"), ValueError, "kind must be"),
     (lambda: rp.kl_estimate(Q, Q, draws="frozen"), ValueError, "draws must be"),
     (lambda: rp.kl_estimate(B, B, draws="pathwise"), TypeError, "needs a q whose draws"),

@@ -48,6 +48,7 @@ class Block:
     exact: np.ndarray | None = None
     probes: list[Probe] = field(default_factory=list)
     cleared: Cleared | None = None
+    mixed: bool = False  # probed together with others, along its own mean and one random direction
     suspicion: float = 0.0
     turn: int = 0
     verdict: str = "inconclusive"
@@ -67,12 +68,12 @@ class Block:
     @property
     def coordinates(self) -> bool:
         """Say whether the block is probed coordinate by coordinate."""
-        return self.size <= COORDINATES
+        return self.size <= COORDINATES and not self.mixed
 
     @property
     def count(self) -> int:
         """Return the number of directions that the block has, or will have."""
-        return self.size if self.coordinates else DIRECTIONS + 1
+        return 2 if self.mixed else self.size if self.coordinates else DIRECTIONS + 1
 
     @property
     def norm(self) -> float:
@@ -141,6 +142,8 @@ class Block:
         if self.coordinates:
             return math.sqrt(max(0.0, squares.sum()))
         own, others = squares[0], squares[1:]
+        if self.mixed:
+            others *= [p.bias.lower > 0 for p in self.probes[1:]]
         return math.sqrt(max(0.0, own, self.size * others.mean()))
 
     def bounds(self, miss: float) -> tuple[float, float]:
@@ -152,6 +155,8 @@ class Block:
         lower = [p.bias.lower for p in self.probes]
         if self.coordinates:
             return math.hypot(*lower), math.hypot(*(p.missed.upper for p in self.probes))
+        if self.mixed:
+            return max(lower), math.inf
         worst = max(p.missed.upper for p in self.probes[1:])
         return max(lower), math.sqrt(self.size) * worst / random_quantile(miss)
 

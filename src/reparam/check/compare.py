@@ -3,6 +3,7 @@
 The price of a right gradient is variance x time: S draws divide the variance by S and multiply the time by S.
 """
 
+import html
 import io
 import json
 import math
@@ -91,7 +92,9 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{column}</th>" for column in COLUMNS)
-        body = "".join("<tr>" + "".join(f"<td>{c}</td>" for c in row) + "</tr>" for row in self.cells())
+        body = "".join(
+            "<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>" for row in self.cells()
+        )
         return f"<table><tr>{head}</tr>{body}</table>"
 
 

@@ -78,7 +78,8 @@ def takes_noise(loss: Loss, who: str) -> bool:
     if not callable(loss):
         raise TypeError(f"{who}: loss must be callable, loss(noise) or loss(); got {type(loss).__name__}")
     try:
-        parameters = inspect.signature(loss).parameters
+        function = loss.forward if isinstance(loss, nn.Module) else loss
+        parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):
         return True
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -235,9 +236,14 @@ class Runner:
                 raise
             agrees = False
         if not agrees:
-            self.twin, self.origin, self.moving = None, self.base, self.data
+            self.narrow()
         self.graph_free.clear()
         return agrees
+
+    def narrow(self) -> None:
+        """Take values from the loss itself again."""
+        self.twin, self.origin, self.moving = None, self.base, self.data
+        self.graph_free.clear()
 
     def _values_moved(self, loss: Loss, moves: list[dict[int, Tensor]]) -> list[list[float]]:
         return [[self.displaced(loss, k, move, 1.0) for k in range(DRAWS_OF_TWIN)] for move in moves]

@@ -1,13 +1,19 @@
 """All parameters at once: random directions, a new one with each draw, that can show every bias to be small.
 
     u = (xi_1 / theta_1, ..., xi_m / theta_m),   xi_i independent signs, theta_i the tolerated norm of block i
-    X = u . G - R4,   T = R4 - D_1,   Y = (|X| + |T| / 3 + rho)^2,   rho the rounding error of R4
+    X = u . G - R4,   T = R4 - D_1,   Y = |X| + |T| / 3 + rho,   rho the rounding error of R4
 
-E[u u'] is diagonal with 1 / theta_i^2, so E (u . b)^2 = sum |b_i|^2 / theta_i^2 = B^2; and |u . b|, which is |E[X | u]|
-up to truncation and rounding, is at most E[sqrt(Y) | u]. Hence B^2 <= E Y, whatever the noise of X: an upper bound of
-E Y below 1 shows |b_i| < theta_i for every block, however many parameters there are. Nothing is accused in this way.
+|u . b|, which is |E[X | u]| up to truncation and rounding, is at most E[Y | u]; and u . b is a sum of independent signs
+times b_i / theta_i, whose mean modulus is at least B / sqrt(2), B^2 = sum |b_i|^2 / theta_i^2 (Khintchine's inequality
+with Szarek's constant). Hence B <= sqrt(2) E Y, whatever the noise of X: a bound of that below 1 shows |b_i| < theta_i
+for every block, however many parameters there are. Nothing is accused in this way.
 
-The step is the largest at which the pilot draws have a mean of Y below `ENOUGH`: it sees as many jumps as it can.
+The step h is the largest at which few pilot draws have a Y above `EVENT`. Such a draw may have met a kink (a ReLU that
+switches), which is no bias: the value is continuous there. Its Y is then what its own derivative, and its jumps, say,
+
+    Y = |u . G - R4 at h / 1024| + (sum of |jumps| on [-2h, 2h]) / 2h + EVENT / 4.
+
+References: szarek1976.
 """
 
 import math
@@ -17,6 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from reparam.check.continuity import jump_variation
 from reparam.check.reference import Objective
 from reparam.check.sequential import Stream, bernstein, spend
 from reparam.noise import Noise
@@ -24,15 +31,13 @@ from reparam.noise import Noise
 PILOT = 24  # draws that choose the step
 RUNG = 4  # ratio of two steps
 RUNGS = 12
-FLAT = (
-    3  # steps after which a median of Y that has not halved says that noise or a bias makes it, not the step
-)
-ENOUGH = 0.05  # largest mean of Y over the pilot draws
+FLAT = 3  # steps after which a mean of Y that has not halved says that noise, a bias or jumps make it
+ENOUGH = 0.1  # largest mean of Y over the pilot draws
+EVENT = 0.1  # Y of a draw that is looked at more closely
+FEW = 0.25  # largest share of such draws
+CLOSER = 1024  # how much
 SHORTER = (0.618, 1 / 613)  # of the step: where the slopes must be the same, for a long step may alias
-REACH = 8.0  # range of Y that the bound allows for in advance: a kink may have it
-QUIET = (
-    0.01  # where most Y are below this and one is above REACH there are jumps: they grow as the step shrinks
-)
+REACH = 3.0  # range of Y that the bound allows for in advance
 ABANDON = 64  # draws after which a mean of Y above 1 ends it
 
 
@@ -57,6 +62,7 @@ class Joint:
     stream: Stream = field(default_factory=Stream)
     products: list[list[float]] = field(default_factory=list)  # X (u_i . G_i), per draw and block
     upper: float = math.inf  # of B
+    close: bool = False  # whether single draws are looked at more closely
 
     def direction(self, k: int) -> dict[int, Tensor]:
         """Return u of draw k, one array per block."""
@@ -68,11 +74,19 @@ class Joint:
         }
 
     def residual(self, k: int, u: dict[int, Tensor], along: list[float], h: float) -> tuple[float, float]:
-        """Return X and sqrt(Y) of draw k; nan outside the domain. `along`: u_i . G_i."""
+        """Return X and Y of draw k; nan outside the domain. `along`: u_i . G_i."""
         D = self.objective.slopes(k, u, h, 2)
         R4 = (4 * D[0] - D[1]) / 3
         X = sum(along) - R4
         return X, abs(X) + abs(R4 - D[0]) / 3 + self.objective.rounding(h)
+
+    def closer(self, k: int, u: dict[int, Tensor], along: list[float]) -> tuple[float, float]:
+        """Return X and Y of a draw that may have met a kink."""
+        runner, loss, h = self.objective.runner, self.objective.loss, self.h
+        X, Y = self.residual(k, u, along, h / CLOSER)
+        slack = EVENT / 4 * h + self.objective.rounding(1.0)
+        jumps = jump_variation(lambda t: runner.displaced(loss, k, u, t), 2 * h, slack)
+        return X, Y + jumps / (2 * h) + EVENT / 4
 
     def settle(self, gradients: list[list[np.ndarray]]) -> bool:
         """Choose the step by the first draws, whose gradients are given; say whether there is one that will do."""
@@ -80,36 +94,44 @@ class Joint:
         directions = [self.direction(k) for k in pilot]
         alongs = [along(directions[k], gradients[k]) for k in pilot]
         rms = [float(p.double().square().mean().sqrt()) or 1.0 for p in self.objective.runner.base]
-        h = min(r * theta for r, theta in zip(rms, self.theta)) / 8
-
-        def roots(h: float) -> np.ndarray:
-            return np.array([self.residual(k, directions[k], alongs[k], h)[1] for k in pilot])
-
-        best, medians = math.inf, []
+        self.h = min(r * theta for r, theta in zip(rms, self.theta)) / 8
+        means: list[float] = []
         for _ in range(RUNGS):
-            Y = roots(h) ** 2
-            medians.append(float(np.median(Y)))
-            if len(medians) > FLAT and medians[-1] > 0.5 * medians[-1 - FLAT]:
+            Y = np.array([self.residual(k, directions[k], alongs[k], self.h)[1] for k in pilot])
+            means.append(float(Y.mean()))
+            rounding = self.objective.rounding
+            if rounding(self.h) > ENOUGH or (len(means) > FLAT and means[-1] > 0.5 * means[-1 - FLAT]):
                 return False
-            if not Y.mean() >= best and np.isfinite(Y).all():
-                best, self.h = float(Y.mean()), h
-            if self.objective.rounding(h) ** 2 > ENOUGH or (medians[-1] < QUIET and Y.max() > REACH):
-                return False
+            events = [k for k in pilot if not Y[k] <= EVENT]
+            if len(events) <= FEW * len(pilot):
+                self.close = rounding(self.h / CLOSER) < EVENT / 4
+                if self.close:
+                    Y[events] = [self.closer(k, directions[k], alongs[k])[1] for k in events]
+                    if (Y > 1).any():  # a jump, a bias or noise: no step will do
+                        return False
             if Y.mean() < ENOUGH:
-                spare = [np.maximum(0.0, roots(s * h) - 2 * self.objective.rounding(s * h)) for s in SHORTER]
-                return all((root**2).mean() < ENOUGH for root in spare)
-            h /= RUNG
+                return all(
+                    np.median([self._spare(k, directions[k], alongs[k], s * self.h) for k in pilot]) < ENOUGH
+                    for s in SHORTER
+                )
+            self.h /= RUNG
         return False
+
+    def _spare(self, k: int, u: dict[int, Tensor], along: list[float], h: float) -> float:
+        """Return Y at another step, rounding aside."""
+        return max(0.0, self.residual(k, u, along, h)[1] - 2 * self.objective.rounding(h))
 
     def observe(self, k: int, gradient: list[np.ndarray]) -> bool:
         """Add draw k; say whether to go on."""
         u = self.direction(k)
         parts = along(u, gradient)
-        X, root = self.residual(k, u, parts, self.h)
-        if not math.isfinite(root):
+        X, Y = self.residual(k, u, parts, self.h)
+        if self.close and Y > EVENT:
+            X, Y = self.closer(k, u, parts)
+        if not math.isfinite(Y):
             return False
         self.products.append([X * part for part in parts])
-        self.stream.add(root**2)
+        self.stream.add(Y)
         n = len(self.stream.values)
         if n >= self.first and n >= self.stream.next_look:
             self.look()
@@ -127,13 +149,13 @@ class Joint:
     def look(self) -> None:
         """Bound B from above."""
         share = spend(self.level, self.stream.take_look(counts=True))
-        floor = self.objective.rounding(self.h) ** 2 + 1e-300
+        floor = self.objective.rounding(self.h) + 1e-300
         bound = bernstein(np.array(self.stream.values), share, floor, REACH)
-        self.upper = math.sqrt(bound.centre + bound.half_width)
+        self.upper = math.sqrt(2) * (bound.centre + bound.half_width)
 
     def bias(self) -> float:
-        """Return the root mean square of X, B and the noise of X together."""
-        return math.sqrt(float(np.mean(self.stream.values)))
+        """Return the root mean square of Y, B and the noise of X together."""
+        return math.sqrt(float(np.mean(np.square(self.stream.values))))
 
     def factor(self, i: int, norm: float) -> float:
         """Return |g|^2 / (g . reference), 1 if right, from E X (u_i . G_i) = b_i . g_i / theta_i^2."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from torch import Tensor
 
-from reparam.check.reference import Objective
+from reparam.check.reference import Difference, Objective
 from reparam.check.sequential import Bound, Stream, bernstein, spend
 
 LARGEST_GROWTH = 12  # doublings of a step that noise asks for
@@ -55,6 +55,10 @@ class Probe:
             self._restart(self.h / 2)
             self.may_grow = False
             return False
+        return self.record(g, row)
+
+    def record(self, g: float, row: Difference) -> bool:
+        """Add v . G and the stencil of a draw; say whether a look is due."""
         self.g.append(g)
         self.slope.append(row.slope)
         self.truncation.append(row.truncation)

@@ -33,6 +33,10 @@ class Difference(NamedTuple):
     first: float
     spread: float
 
+    def scaled(self, factor: float) -> "Difference":
+        """Return the stencil of a multiple of the value."""
+        return Difference(*(factor * x for x in self))
+
 
 @dataclass
 class Objective:
@@ -63,6 +67,12 @@ class Objective:
         R6 = (15 * D[0] - 6 * D[1] + D[2]) / 10
         R4 = (4 * D[0] - D[1]) / 3
         return Difference(R6, R6 - R4, D[0], D[0] - D[2])
+
+    def short_difference(self, k: int, direction: Direction, h: float) -> Difference:
+        """Return the same of four points, with R4 for R6 and T = R4 - D_1."""
+        D = self.slopes(k, direction, h, 2)
+        R4 = (4 * D[0] - D[1]) / 3
+        return Difference(R4, R4 - D[0], D[0], D[0] - D[1])
 
     def rounding(self, h: float, draws: int = 1) -> float:
         """Return the error that rounding of values makes in a mean of R6: 4 eps |l| / h, a tenth of it systematic."""

@@ -6,7 +6,7 @@ What is drawn, and in which order, is a function of the loss, the noise and `max
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from torch import Tensor
@@ -15,6 +15,7 @@ from reparam.check.block import COORDINATES, Block, Cleared, aim
 from reparam.check.diagnose import Diagnosis, diagnose
 from reparam.check.draws import Loss, OutOfTime, Runner
 from reparam.check.joint import Joint
+from reparam.check.mixed import Mixed
 from reparam.check.options import Options
 from reparam.check.probe import Probe
 from reparam.check.reference import FEW, PILOT, Objective, exact_gradient, unit_roundoff
@@ -27,6 +28,7 @@ SCALE = 1e-3  # default scale of a gradient, in spreads of the value
 LEAST = 1e-9  # the same where nothing varies, in values per root mean square of a parameter
 CALM = (20.0, 100.0)  # draws asked for, in units of log(1/level): where `max_draws` is short, and otherwise
 PATIENCE = 4  # draws along joint directions, in units of those before the first look
+UNPROMISING = 1.5  # times the draws of a verdict: by then each direction has had a look
 RESERVE = 0.1  # share of the time that is kept for naming the cause
 Reference = Loss | Tensor | Sequence[Tensor] | Mapping[str, Tensor] | None
 
@@ -43,6 +45,7 @@ class Check:
     times: list[float] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     drawn: int = 0
+    families: int = 1  # families of directions among which the false-alarm level is shared
     diagnosis: Diagnosis | None = None
 
     @property
@@ -75,6 +78,7 @@ class Check:
             objective = self._objective(reference)
             if objective is not None:
                 self._clear_together(objective, pilot)
+                self._accuse_together(objective)
             self._probe(objective)
         except OutOfTime:
             pass
@@ -147,6 +151,9 @@ class Check:
         tolerance = self.options.tolerance
         theta = [tolerance / (1 + tolerance) * (max(b.norm, b.scale) or 1.0) for b in self.blocks]
         first = math.ceil(self.calm * -math.log(self.options.miss))
+        narrow = self.runner.twin is None
+        if narrow and self.runner.widen(objective.loss):
+            objective = replace(objective, epsilon=float(np.finfo(np.float64).eps))
         joint = Joint(self.runner.noise.child("joint"), objective, theta, first, self.share)
         if joint.settle(pilot):
             while self._more and len(joint.stream.values) < PATIENCE * first:
@@ -155,6 +162,8 @@ class Check:
         if self.large:
             for block, found in zip(self.blocks, joint.suspicions(pilot[:SUSPECT])):
                 block.suspicion = found
+        if narrow:
+            self.runner.narrow()
 
     def _cleared(self, joint: Joint) -> bool:
         """Clear the blocks whose bias the joint bound shows to be small; say whether these are all."""
@@ -168,6 +177,24 @@ class Check:
                 block.cleared = Cleared(joint.upper * theta, joint.bias() * theta, factor, draws)
                 block.verdict = "unbiased"
         return all(block.cleared for block in self.blocks)
+
+    def _accuse_together(self, objective: Objective) -> None:
+        """Try to show a bias of some tensor, all being probed in each draw."""
+        unsettled = [b for b in self.blocks if b.verdict == "inconclusive"]
+        if len(unsettled) < 2 or all(b.size <= COORDINATES for b in unsettled):
+            return
+        self.families = 2
+        mixed = Mixed(self.runner.noise.child("mixed"), objective, unsettled, 0.1 * self.options.tolerance)
+        quota = math.ceil(self.calm * -math.log(self.options.false_alarm))
+        while self._more and mixed.draws < PATIENCE * quota:
+            for block, probe in mixed.observe(self.drawn, self.draw()):
+                self._look(block, probe, adapt=False)
+            if any(b.verdict == "biased" for b in unsettled):
+                return
+            if mixed.draws > UNPROMISING * quota and mixed.hopeless:
+                break
+        if self._more:
+            mixed.leave()
 
     # --- tensor by tensor ----------------------------------------------------------------------------------
 
@@ -196,8 +223,8 @@ class Check:
             return [min(unsettled, key=lambda b: (b.turn // quota, -b.suspicion))]
         return [unsettled[(turn + j) % len(unsettled)] for j in range(min(AT_ONCE, len(unsettled)))]
 
-    def _look(self, block: Block, probe: Probe, *, last: bool = False) -> None:
-        options, count = self.options, sum(b.count for b in self.blocks)
+    def _look(self, block: Block, probe: Probe, *, last: bool = False, adapt: bool = True) -> None:
+        options, count = self.options, self.families * sum(b.count for b in self.blocks)
         threshold = block.threshold(options.tolerance)
         target = 0.1 * threshold / (1 if block.coordinates else math.sqrt(block.size))
         accusable = block.draws >= self.calm * -math.log(options.false_alarm)
@@ -207,12 +234,12 @@ class Check:
             self.share / len(block.probes),
             target,
             counts=accusable or clearable or last,
-            adapt=not last,
+            adapt=adapt and not last,
         )
         threshold = block.threshold(options.tolerance)
         if block.guilty and accusable and block.estimate > threshold:
             block.verdict = "biased"
-        elif clearable and block.bounds(self.share)[1] < threshold:
+        elif clearable and not block.mixed and block.bounds(self.share)[1] < threshold:
             block.verdict = "unbiased"
 
     def _finish(self) -> None:
@@ -227,6 +254,6 @@ class Check:
             guilty = max(worst.guilty, key=lambda p: p.bias.lower)
             self.runner.deadline = self.started + self.options.max_seconds
             try:
-                self.diagnosis = diagnose(self.runner, worst, guilty, self.blocks)
+                self.diagnosis = diagnose(self.runner, worst, guilty)
             except OutOfTime:
                 self.diagnosis = Diagnosis("not looked for: no time was left", worst.factor)

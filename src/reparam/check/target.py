@@ -5,6 +5,7 @@ The function may also return (loss, params, reference) or a dict with the keys "
 
 import importlib
 import importlib.util
+import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -93,7 +94,15 @@ def run_compare(
 
 def load_parts(target: str) -> dict[str, Any]:
     """Return {"loss": ..., "params": ..., "reference": ...} of a target."""
-    returned = load_function(target)()
+    function = load_function(target)
+    try:
+        inspect.signature(function).bind()
+    except TypeError as error:
+        raise TargetError(
+            f"check: {target} must be a function without arguments; got one with {error}; write a function that "
+            "returns (loss, params)"
+        ) from None
+    returned = function()
     if isinstance(returned, Mapping):
         parts = dict(returned)
     elif isinstance(returned, tuple) and len(returned) in (2, 3):

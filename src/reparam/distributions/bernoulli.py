@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from reparam.distributions.base import Distribution, result_dtype
+from reparam.transforms.logits import bernoulli_log_prob
 
 
 class Bernoulli(Distribution, torch.distributions.Bernoulli):
@@ -38,7 +39,7 @@ class Bernoulli(Distribution, torch.distributions.Bernoulli):
         """Return 1[logits + eps > 0]."""
         given = self.parameters()
         logits = given["logits"] if "logits" in given else torch.special.logit(given["probs"])
-        return (logits + eps > 0).to(eps.dtype)
+        return (logits.detach() + eps).gt_(0).to(eps.dtype)  # in place: no pass from bool to numbers
 
     def cdf(self, value: Tensor) -> Tensor:
         """Return P(b <= x): 0 below 0, 1 - probs from there, 1 from 1."""
@@ -65,8 +66,11 @@ class Bernoulli(Distribution, torch.distributions.Bernoulli):
         probs = self.parameters().get("probs")
         if probs is None:
             l = self.logits
+            made = bernoulli_log_prob(value, l)
+            if made is not None:
+                return made
             up = l > 0
-            return (value - up.to(l.dtype)) * l - torch.where(up, softplus(-l), softplus(l))
+            return (value - up.to(l.dtype)) * l - softplus(torch.where(up, -l, l))
         # the branch that does not count is given a harmless argument, so that its gradient is 0 and not nan
         one = torch.where(value != 0, probs, 1.0)
         zero = torch.where(value != 1, probs, 0.0)

@@ -28,6 +28,9 @@ class LocationScale(Explicit):
             return super().rsample(sample_shape, noise=noise)  # which raises
         noise, shape = given(noise, type(self).__name__), self._extended_shape(torch.Size(sample_shape))
         z = location_scale_draw(self.base_law, noise, shape, self.loc, self.scale)
+        if z is None and type(noise) is Noise:  # a small draw: `noise.draw` without its forms
+            like = self.loc
+            return self.push(noise._draw(self.base_law, shape, like.dtype, like.device, len(sample_shape)))
         return super().rsample(sample_shape, noise=noise) if z is None else z
 
     def sample(

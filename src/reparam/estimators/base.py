@@ -57,9 +57,14 @@ def check_samples(who: str, samples: object, least: int = 1) -> None:
         raise ValueError(f"{who}: samples must be an int >= {least}; got {samples!r}")
 
 
+def scheme_of(noise: Noise) -> str | None:
+    """Return the name of the scheme that ties the samples of this noise to each other, if one does."""
+    return getattr(noise, "kind", None)  # of a reparam.schemes.Scheme
+
+
 def refuse_scheme(estimator: object, noise: Noise) -> None:
     """Raise if a scheme ties the samples to each other, for an estimator that needs them independent."""
-    kind = getattr(noise, "kind", None)  # of a reparam.schemes.Scheme
+    kind = scheme_of(noise)
     if kind is not None:
         who = estimator if isinstance(estimator, str) else type(estimator).__name__
         raise ValueError(

@@ -96,20 +96,36 @@ def inner(a: Tensor, b: Tensor, event_ndim: int) -> Tensor:
 
 def linear(f: Function, q: Distribution) -> Function:
     """Return h(z) = g.(z - E z), g the slope of f at the mean, held fixed."""
-    _, g = slope_at_mean(f, q, 1)
-    g, event = g.detach(), len(q.event_shape)
+    g, event = slope_and_bend(f, q, 1)[0].detach(), len(q.event_shape)
     return lambda z: inner(g, z - q.mean, event)
 
 
-def slope_at_mean(f: Function, q: Distribution, copies: int) -> tuple[Tensor, Tensor]:
-    """Return copies of the mean as a leaf, and the slope of f there with its graph; 0 where f does not see z."""
+def slope_and_bend(f: Function, q: Distribution, copies: int) -> tuple[Tensor, Function]:
+    """Return the slope g of f at copies of the mean held fixed, and v -> Hv there, 0 where f does not see z."""
+    point = q.mean.detach().expand(copies, *q.mean.shape)
+
+    def total(x: Tensor) -> Tensor:
+        return evaluate(f, x, q).sum()
+
+    if (
+        torch.compiler.is_compiling()
+    ):  # which traces torch.func, but no call of autograd inside a forward pass
+        g, pull, *_ = torch.func.vjp(torch.func.grad(total), point)
+        return g, lambda v: pull(v)[0]
     with torch.enable_grad():
-        m = q.mean.detach()
-        point = m.expand(copies, *m.shape).clone().requires_grad_()
-        total = evaluate(f, point, q).sum()
-        if not total.requires_grad:
-            return point, torch.zeros_like(point)
-        return point, torch.autograd.grad(total, point, create_graph=True, materialize_grads=True)[0]
+        leaf = point.clone().requires_grad_()
+        value = total(leaf)
+        if not value.requires_grad:
+            return torch.zeros_like(leaf), torch.zeros_like
+        (g,) = torch.autograd.grad(value, leaf, create_graph=True, materialize_grads=True)
+
+    def bend(v: Tensor) -> Tensor:
+        if not g.requires_grad:
+            return torch.zeros_like(v)
+        with torch.enable_grad():
+            return torch.autograd.grad(g, leaf, v, create_graph=True, materialize_grads=True)[0]
+
+    return g, bend
 
 
 def quadratic(f: Function, q: Distribution) -> Function:
@@ -118,12 +134,7 @@ def quadratic(f: Function, q: Distribution) -> Function:
 
     def bend(v: Tensor) -> Tensor:
         """Return v'Hv over the event, for v of shape (M, *B, *E)."""
-        point, g = slope_at_mean(f, q, len(v))
-        if not g.requires_grad:
-            return torch.zeros_like(inner(v, v, event))
-        with torch.enable_grad():
-            (Hv,) = torch.autograd.grad(g, point, v, create_graph=True, materialize_grads=True)
-        return inner(v, Hv, event)
+        return inner(v, slope_and_bend(f, q, len(v))[1](v), event)
 
     slope = linear(f, q)
     axes = torch.eye(q.event_shape.numel(), dtype=m.dtype, device=m.device)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from reparam.distributions import Distribution, convert
-from reparam.estimators.base import Estimator, check_samples
+from reparam.estimators.base import Estimator, check_samples, scheme_of
 from reparam.estimators.leave_one_out import LeaveOneOut
 from reparam.estimators.pathwise import Pathwise
 from reparam.noise import Noise, given
@@ -48,11 +48,12 @@ def expect(
     """
     check_samples("expect", samples)
     q = convert(q)
-    chosen = default_estimator(q, samples) if estimator is None else estimator
-    return chosen(f, q, samples, given(noise, "expect"))
+    noise = given(noise, "expect")
+    chosen = default_estimator(q, samples, noise) if estimator is None else estimator
+    return chosen(f, q, samples, noise)
 
 
-def default_estimator(q: Distribution, samples: int) -> Estimator:
+def default_estimator(q: Distribution, samples: int, noise: Noise) -> Estimator:
     """Return the estimator that the rule of q allows without a choice."""
     if q.rule != "none":
         return Pathwise()
@@ -61,5 +62,11 @@ def default_estimator(q: Distribution, samples: int) -> Estimator:
             f"expect: samples must be >= 2 for {type(q).__name__}, whose draws have no derivative, so that "
             "estimator=None means LeaveOneOut; got samples=1; draw more, or pass an estimator that takes one, "
             "such as ScoreFunction, REBAR or Enumerate"
+        )
+    if (scheme := scheme_of(noise)) is not None:
+        raise ValueError(
+            f"expect: noise must be plain for {type(q).__name__}, whose draws have no derivative, so that "
+            f"estimator=None means LeaveOneOut; got the scheme {scheme}(); pass an estimator that takes one, "
+            "such as ScoreFunction"
         )
     return LeaveOneOut()

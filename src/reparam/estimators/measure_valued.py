@@ -16,6 +16,8 @@ Gamma(a, rate), T exponential, N normal:
 The last is the generator of the gamma process, whose value at time a is z rate ~ Gamma(a, 1):
 d E f / da = int (E f(z + t / rate) - E f(z)) e^-t / t dt, at points t = N^2 / 2 of density e^-t / sqrt(pi t), so that
 c varies with the draw and its square has a finite mean also where f jumps.
+
+These are first derivatives; higher ones, and those mixed with parameters of f, are the score function's of the draws z.
 """
 
 import math
@@ -28,8 +30,8 @@ from torch import Tensor
 
 from reparam.distributions import Bernoulli, Distribution, Gamma, Normal, Poisson
 from reparam.estimators.base import evaluate
+from reparam.estimators.score import score_mean, score_replaced
 from reparam.estimators.site import family
-from reparam.estimators.surrogate import with_slope
 from reparam.noise import Noise, NoiseSpec
 
 Function = Callable[[Tensor], Tensor]
@@ -37,12 +39,16 @@ Function = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Decomposition:
-    """One parameter's derivative of a law: points z+ and z- of shape (S, *B, *E), and c, of that shape or (*B, *E)."""
+    """One parameter's derivative of a law: points z+ and z- of shape (S, *B, *E), and c, of that shape or (*B, *E).
+
+    `score` is d log q(z) / d parameter at the draws, (S, *B, *E).
+    """
 
     parameter: Tensor
     constant: Tensor
     plus: Tensor
     minus: Tensor
+    score: Tensor
 
 
 def drawing(z: Tensor, noise: Noise) -> Callable[[str, str], Tensor]:
@@ -57,20 +63,25 @@ def normal(q: Normal, z: Tensor, noise: Noise) -> list[Decomposition]:
     R = torch.sqrt(2 * draw("exponential", "rayleigh"))
     chi = sum(draw("normal", name).square() for name in ("first", "second", "third"))
     M = torch.sqrt(torch.as_tensor(chi)) * draw("rademacher", "sign")
+    U, eps = draw("uniform", "uniform"), (z - loc) / scale
+    c = 1 / (scale * math.sqrt(2 * math.pi))
     return [
-        Decomposition(q.loc, 1 / (scale * math.sqrt(2 * math.pi)), loc + scale * R, loc - scale * R),
-        Decomposition(q.scale, 1 / scale, loc + scale * M, loc + scale * M * draw("uniform", "uniform")),
+        Decomposition(q.loc, c, loc + scale * R, loc - scale * R, eps / scale),
+        Decomposition(q.scale, 1 / scale, loc + scale * M, loc + scale * M * U, (eps**2 - 1) / scale),
     ]
 
 
 def bernoulli(q: Bernoulli, z: Tensor, noise: Noise) -> list[Decomposition]:
     """Return the decomposition of a Bernoulli law in its probability."""
-    return [Decomposition(q.probs, torch.ones_like(q.probs), torch.ones_like(z), torch.zeros_like(z))]
+    p = q.probs.detach()
+    score = torch.where(z > 0, 1 / p, -1 / (1 - p))
+    return [Decomposition(q.probs, torch.ones_like(p), torch.ones_like(z), torch.zeros_like(z), score)]
 
 
 def poisson(q: Poisson, z: Tensor, noise: Noise) -> list[Decomposition]:
     """Return the decomposition of a Poisson law in its rate."""
-    return [Decomposition(q.rate, torch.ones_like(q.rate), z + 1, z)]
+    rate = q.rate.detach()
+    return [Decomposition(q.rate, torch.ones_like(rate), z + 1, z, z / rate - 1)]
 
 
 def gamma(q: Gamma, z: Tensor, noise: Noise) -> list[Decomposition]:
@@ -78,9 +89,11 @@ def gamma(q: Gamma, z: Tensor, noise: Noise) -> list[Decomposition]:
     a, rate = q.concentration.detach(), q.rate.detach()
     draw = drawing(z, noise)
     T, N = draw("exponential", "exponential"), draw("normal", "normal")
+    c = math.sqrt(2 * math.pi) / N.abs()
+    of_a = rate.log() + z.log() - torch.digamma(a)
     return [
-        Decomposition(q.concentration, math.sqrt(2 * math.pi) / N.abs(), z + N.square() / (2 * rate), z),
-        Decomposition(q.rate, a / rate, z, z + T / rate),
+        Decomposition(q.concentration, c, z + N.square() / (2 * rate), z, of_a),
+        Decomposition(q.rate, a / rate, z, z + T / rate, a / rate - z),
     ]
 
 
@@ -96,9 +109,10 @@ MEASURES: dict[type, Callable[..., list[Decomposition]]] = {
 class MeasureValued:
     """Estimate the gradient of E f by differences of f, one site moved at a time, the others at their draws.
 
-    Gradient: unbiased for any f, also where it jumps. Low variance for few sites. A second derivative raises.
+    Gradient: unbiased for any f, also where it jumps. Low variance for few sites. Derivatives of any order are
+    unbiased for probabilities inside (0, 1): those above the first are the score function's.
     Cost: S (1 + 2 P n) evaluations of f as one call, n sites in the event, P parameters of a site.
-    Source: mohamed2020, heidergott2008.
+    Source: mohamed2020.
     """
 
     unbiased: ClassVar[bool] = True
@@ -119,11 +133,12 @@ class MeasureValued:
         parts = MEASURES[type(base)](base, z, noise)
         ends = [moved(z, end, len(q.event_shape)) for part in parts for end in (part.plus, part.minus)]
         value = evaluate(f, torch.cat([z, *(e.flatten(0, 1) for e in ends)]), q)
-        result = value[:samples].mean(0)
+        f_z = value[:samples]
+        result = score_mean(f_z, q.log_prob(z), 0.0)
         at_ends = value[samples:].detach().unflatten(0, (len(parts), 2, -1, samples))
         for part, (plus, minus) in zip(parts, at_ends):
             gap = torch.movedim(plus - minus, 0, -1).reshape(z.shape)
-            result = with_slope(result, part.parameter, (part.constant * gap).mean(0))
+            result = result + score_replaced(part.parameter, (part.constant * gap).mean(0), f_z, part.score)
         return result
 
 

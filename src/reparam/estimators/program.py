@@ -79,7 +79,7 @@ class Sites:
         if any(event.name == name for event in self.events):
             raise ValueError(f"program: every site must have a name of its own; got {name!r} twice")
         ours = convert(q)
-        chosen = default_estimator(ours, self.samples) if estimator is None else estimator
+        chosen = default_estimator(ours, self.samples, self.noise) if estimator is None else estimator
         ours = self._expanded(name, ours)
         if isinstance(chosen, Enumerate):
             return self._enumerated(name, ours, chosen, upstream)
@@ -193,8 +193,9 @@ def program(
 
     Gradient: unbiased to any order, in every parameter, if each pathwise site meets only smooth costs and laws. A site
     under ScoreFunction or LeaveOneOut is credited with the costs that depend on it (paid after it, or as `depends`
-    says), less its baseline, which LeaveOneOut takes from the same costs of the other samples. Cost: S evaluations
-    per run.
+    says), less its baseline, which LeaveOneOut takes from the same costs of the other samples. Leaving out the other
+    costs takes terms of mean zero away, which lowers the variance, unless a cost left out offsets a credited one and so
+    did the work of a baseline (give the site that baseline). Cost: S evaluations per run.
 
     References: foerster2018, schulman2015, mao2019 (baselines for any order).
 

@@ -31,7 +31,8 @@ class REBAR:
     Args:
         temperature: of the relaxation, > 0.
         scale: eta, any real number; 1 is good where f is nearly linear between the states, 0 is LeaveOneOut (S = 1: no
-            baseline).
+            baseline). A scale in proportion to a high temperature makes c linear in z. Both may be tensors that the
+            caller trains on `variance_loss`.
 
     Gradient: unbiased at every temperature and scale, which only change the variance. Derivatives of any order are
     unbiased if f is smooth between the states.
@@ -112,7 +113,9 @@ def relaxed(
     c, c_given = (evaluate(surrogate, point, q) for point in (z, anew))
     rest = value - c_given
     if baseline and samples > 1:
-        rest = rest - others_mean(rest).detach()
+        rest = rest - others_mean(
+            rest
+        )  # with its graph: the variance depends on the surrogate through it too
     return (value + (box(q.log_prob(b)) - 1) * rest + zero(c - c_given)).mean(0)
 
 

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from reparam.distributions import Distribution
 from reparam.estimators.base import evaluate
-from reparam.estimators.surrogate import box
+from reparam.estimators.surrogate import box, per_event
 from reparam.noise import Noise
+from reparam.transforms.relaxation import zero
 
 Baseline = float | Tensor | str | Callable[[Distribution], float | Tensor] | None
 
@@ -103,3 +104,23 @@ def score_mean(f: Tensor, log_q: Tensor, b: float | Tensor) -> Tensor:
     """Return mean_s [f box + (1 - box) b], which is mean_s f with the gradient of (f - b) d log q + d f."""
     weight = box(log_q)
     return (f * weight + (1 - weight) * b).mean(0)
+
+
+def score_replaced(parameter: Tensor, slope: Tensor, f: Tensor, score: Tensor) -> Tensor:
+    """Return a term of value 0, shape (*B), that turns the score function's first derivative into `slope`.
+
+        (slope - mean_s f_s d log q(z_s)) (phi - phi held fixed)
+
+    Both estimates have the same mean, so that the factor held fixed has mean 0 for every phi: added to `score_mean`,
+    the first derivative is `slope` and the higher ones are those of the score function.
+
+    Args:
+        parameter: phi, shape (*B, *E).
+        slope: the gradient wanted, shape (*B, *E).
+        f: f less its baseline, shape (S, *B).
+        score: d log q(z_s) / d phi, shape (S, *B, *E).
+    """
+    gap = (slope - (per_event(f, score) * score).mean(0)).detach()
+    return (
+        (gap * zero(parameter)).flatten(f.ndim - 1).sum(-1) if gap.ndim >= f.ndim else gap * zero(parameter)
+    )

@@ -31,8 +31,8 @@ class _FirstOrder(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
         raise RuntimeError(
-            "estimator: this gradient has first derivatives only; got a request for a second one; "
-            "use ScoreFunction, LeaveOneOut, Enumerate, REBAR or RELAX (in iwae: gradient='total')"
+            "iwae: gradient='dreg' has first derivatives only; got a request for a second one; write "
+            "gradient='total'"
         )
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from reparam.kernels.cpu import mixture as kernel
+from reparam.kernels.cpu.memory import empty
 from reparam.kernels.cpu.threads import SERIAL_BELOW, run_chunks
 from reparam.kernels.reference.mixture import mixture_quantile as reference
 
@@ -43,7 +44,7 @@ def flat(eps: Tensor, *parameters: Tensor) -> tuple[np.ndarray, list[np.ndarray]
 
 def quantile(eps: Tensor, log_weights: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
     """Return z with sum_k w_k Phi((z - m_k)/s_k) = Phi(eps), on the CPU, float32 or float64."""
-    z = torch.empty(eps.shape, dtype=eps.dtype)
+    z = empty(eps.shape, eps.dtype)
     if not z.numel():
         return z
     e, parameters = flat(eps, log_weights, loc, scale)
@@ -68,24 +69,26 @@ def derivatives(
 ) -> tuple[Tensor, ...]:
     """Return the derivatives of sum(gradient z) in eps, log weights, loc and scale."""
     e, parameters = flat(eps, log_weights, loc, scale)
-    of_eps = torch.empty(eps.shape, dtype=eps.dtype)
+    of_eps = empty(eps.shape, eps.dtype)
     if not eps.numel():
         return of_eps, *(torch.zeros_like(p) for p in (log_weights, loc, scale))
     slope, g = of_eps.view(e.shape).numpy(), gradient.contiguous().view(e.shape).numpy()
     values = z.view(e.shape).numpy()
     by_draws, pieces = parts(*e.shape)
     rows_of_sums = len(pieces) if by_draws else e.shape[1]
-    sums = torch.zeros(3, rows_of_sums, loc.shape[-1], dtype=torch.float64 if by_draws else eps.dtype)
-    arrays = sums.numpy()
+    sums = empty((3, rows_of_sums, loc.shape[-1]), torch.float64 if by_draws else eps.dtype)
+    if by_draws:
+        sums.zero_()
+    arrays, wide = sums.numpy(), eps.dtype == torch.float64
 
     def work(number: int) -> None:
         draws, rows = pieces[number]
         given = [p[rows] for p in parameters]
         into = slice(number, number + 1) if by_draws else rows
-        lines = [(draws, rows.start)] if by_draws else [(one, rows) for one in range(e.shape[0])]
-        for line in lines:
+        lines: list[Any] = [(draws, rows.start)] if by_draws else [(one, rows) for one in range(e.shape[0])]
+        for turn, line in enumerate(lines):  # the draws of one mixture add up
             targets = [slope[line], *(a[into] for a in arrays)]
-            kernel.derivatives(e[line], values[line], g[line], *given, *targets, eps.dtype == torch.float64)
+            kernel.derivatives(e[line], values[line], g[line], *given, *targets, wide, turn > 0)
 
     run_chunks(work, len(pieces), eps.numel() >= SERIAL_BELOW)
     if by_draws:

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from reparam.kernels import reference
 from reparam.kernels.cpu import draw as cpu
+from reparam.kernels.cpu.philox import derive_all, path_keys
 from reparam.kernels.reference import philox
 
 _library = torch.library.Library("reparam", "DEF")
@@ -41,11 +42,20 @@ def gpu() -> ModuleType | None:
 
 
 def _path_key(seed: Tensor, digest: Sequence[int]) -> Tensor:
-    return philox.path_key(seed, tuple(digest))  # type: ignore[arg-type]
+    if seed.device.type != "cpu":
+        return philox.path_key(seed, tuple(digest))  # type: ignore[arg-type]
+    keys = torch.empty(seed.shape, dtype=torch.int64, device="cpu")
+    path_keys(seed.reshape(-1).numpy(), *digest, keys.view(-1).numpy())
+    return keys
 
 
 def _derive(key: Tensor, value: Tensor, domain: int) -> Tensor:
-    return philox.derive(key, value, domain)
+    if key.device.type != "cpu":
+        return philox.derive(key, value, domain)
+    key, value = torch.broadcast_tensors(key, value)
+    keys = torch.empty(key.shape, dtype=torch.int64, device="cpu")
+    derive_all(key.reshape(-1).numpy(), value.reshape(-1).numpy(), domain, keys.view(-1).numpy())
+    return keys
 
 
 def _draw_one(
@@ -64,6 +74,8 @@ def _draw(
 ) -> Tensor:
     if key.ndim == 0:
         return _draw_one(law, key, step, index, shape, dtype)
+    if key.device.type == "cpu":
+        return cpu.draw_keys(law, key, step, index, shape, dtype)
     batch = key.shape
     out = torch.empty((math.prod(batch), *shape), dtype=dtype, device=key.device)
     rows = None if index is None else index.reshape(len(out), *index.shape[len(batch) :])

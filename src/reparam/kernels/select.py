@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from reparam.kernels.cpu import gaussian, words
+from reparam.kernels.cpu import gaussian, philox
 from reparam.kernels.cpu.draw import draw_at
 from reparam.kernels.operators import gpu  # and registers the operators
 from reparam.kernels.reference.philox import int64
@@ -79,7 +79,7 @@ def draw(
 
 def integer_key(seed: int, digest: tuple[int, int, int, int]) -> int:
     """Return the key of a path for an integer seed."""
-    return int(words.path_key(signed(seed), *digest))
+    return int(philox.path_key(signed(seed), *digest))
 
 
 def path_key(seed: Tensor, digest: tuple[int, int, int, int]) -> Tensor:
@@ -90,7 +90,7 @@ def path_key(seed: Tensor, digest: tuple[int, int, int, int]) -> Tensor:
 def derive(key: int | Tensor, value: int | Tensor, domain: int) -> int | Tensor:
     """Return the 64-bit key that a key and a 64-bit value give in one domain; a tensor if one of them is."""
     if isinstance(key, int) and isinstance(value, int):
-        return int(words.derive(signed(key), signed(value), domain))
+        return int(philox.derive(signed(key), signed(value), domain))
     device = next(x.device for x in (key, value) if isinstance(x, Tensor))
     return torch.ops.reparam.derive(_tensor(key, device), _tensor(value, device), domain)
 

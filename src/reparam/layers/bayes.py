@@ -112,23 +112,18 @@ class Bayes(nn.Module):
             samples: None for the formula registered with torch; a number of draws for Monte Carlo.
             noise: the address of the draws.
         """
-        parts = [
-            ("weight", self.weight_loc, self.weight_log_scale),
-            ("bias", self.bias_loc, self.bias_log_scale),
-        ]
-        total = torch.zeros((), dtype=self.weight_loc.dtype, device=self.weight_loc.device)
-        for name, loc, log_scale in parts:
-            if loc is not None and log_scale is not None:
-                total = total + self._kl_of(name, loc, log_scale, samples, noise)
-        return total
+        laws = [("weight", self.weight_loc, self.weight_log_scale)]
+        if self.bias_loc is not None and self.bias_log_scale is not None:
+            laws.append(("bias", self.bias_loc, self.bias_log_scale))
+        p = self.prior
+        if samples is None and isinstance(p, torch.distributions.Normal) and p.loc.ndim == 0:
+            return normal_kl(p.loc, p.scale, *(t for _, *pair in laws for t in pair))
+        return torch.stack([self._kl_of(*law, samples, noise) for law in laws]).sum()
 
     def _kl_of(
         self, name: str, loc: Tensor, log_scale: Tensor, samples: int | None, noise: Noise | None
     ) -> Tensor:
-        p = self.prior
-        if samples is None and isinstance(p, torch.distributions.Normal) and p.loc.ndim == 0:
-            return normal_kl(loc, log_scale, p.loc, p.scale)
-        q = Normal(loc, torch.exp(log_scale))
+        p, q = self.prior, Normal(loc, torch.exp(log_scale))
         if samples is not None:
             z = q.rsample((samples,), noise=layer_noise(self, noise, once=True).child("kl").child(name))
             return (q.log_prob(z) - p.log_prob(z)).mean(0).sum()

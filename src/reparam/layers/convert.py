@@ -1,6 +1,7 @@
 """One call that makes an existing network Bayesian."""
 
 import copy
+import warnings
 from typing import Any
 
 import torch
@@ -49,12 +50,16 @@ def make_bayesian(
 ) -> Bayesian:
     """Return a Bayesian copy of a network: each Linear, Conv1d and Conv2d gets normal weights around its own.
 
+    A layer that stands at several places stays one layer. One that is frozen (requires_grad=False) stays frozen, its
+    scales included. Subclasses, such as the output map of torch's attention, whose weights other code reads, stay as
+    they are, with a warning that names them.
+
     Args:
         module: any module; it is not changed.
         method, prior, initial_scale: as `BayesLinear`.
 
     Raises:
-        ValueError: nothing to convert.
+        ValueError: nothing to convert, or two layers that share one weight.
 
     Example:
         >>> net = make_bayesian(nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 1)), method="local")
@@ -65,15 +70,52 @@ def make_bayesian(
     options: dict[str, Any] = {"method": method, "prior": prior, "initial_scale": initial_scale}
     if type(twin) in CONVERSIONS:
         return Bayesian(_converted(twin, options))
-    found = [(path, layer) for path, layer in twin.named_modules() if type(layer) in CONVERSIONS]
+    found = [(path, m) for path, m in twin.named_modules(remove_duplicate=False) if type(m) in CONVERSIONS]
     if not found:
         raise ValueError(
             f"make_bayesian: module must hold a Linear, Conv1d or Conv2d; got {type(module).__name__} without one"
         )
+    _refuse_shared_weights(twin)
+    _name_what_stays(twin)
+    made = {layer: _converted(layer, options) for _, layer in found}
     for path, layer in found:
         parent, _, name = path.rpartition(".")
-        setattr(twin.get_submodule(parent), name, _converted(layer, options))
+        setattr(twin.get_submodule(parent), name, made[layer])
+    _leave_fast_path(twin)
     return Bayesian(twin)
+
+
+def _refuse_shared_weights(module: nn.Module) -> None:
+    """Raise if a weight to convert belongs to another layer too: two laws would take its place."""
+    owners: dict[Tensor, tuple[str, nn.Module]] = {}
+    for path, layer in module.named_modules():
+        for name, parameter in layer.named_parameters(recurse=False):
+            other_path, other = owners.setdefault(parameter, (path, layer))
+            if other is not layer and (type(layer) in CONVERSIONS or type(other) in CONVERSIONS):
+                raise ValueError(
+                    f"make_bayesian: every layer must have weights of its own; got one {name} in {other_path} and "
+                    f"{path}; use one layer at both places, or give each its own weights"
+                )
+
+
+def _name_what_stays(module: nn.Module) -> None:
+    kinds = tuple(CONVERSIONS)
+    left = [path for path, m in module.named_modules() if isinstance(m, kinds) and type(m) not in CONVERSIONS]
+    if left:
+        warnings.warn(
+            f"make_bayesian: {', '.join(left)} stay as they are: subclasses of Linear or a convolution, whose weights "
+            "other code may read",
+            stacklevel=3,
+        )
+
+
+def _leave_fast_path(module: nn.Module) -> None:
+    """Turn off the inference kernels of torch's transformers, which read the weights that are now laws."""
+    for layer in module.modules():
+        if isinstance(layer, nn.TransformerEncoder):
+            layer.use_nested_tensor = False
+        elif isinstance(layer, nn.TransformerEncoderLayer):
+            layer.activation_relu_or_gelu = 0
 
 
 def _converted(layer: Any, options: dict[str, Any]) -> Bayes:
@@ -87,6 +129,10 @@ def _converted(layer: Any, options: dict[str, Any]) -> Bayes:
     )
     if isinstance(new, _BayesConv):
         new.shape_like(layer)
+    for name in ("weight", "bias"):
+        if (parameter := getattr(layer, name)) is not None:
+            getattr(new, f"{name}_loc").requires_grad_(parameter.requires_grad)
+            getattr(new, f"{name}_log_scale").requires_grad_(parameter.requires_grad)
     return new.train(layer.training)
 
 

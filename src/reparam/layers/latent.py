@@ -1,12 +1,14 @@
 """Latent layers: features in, a random z and its KL per row out."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from reparam.distributions import Independent, Normal, OneHotCategorical, convert
+from reparam.layers.gaussian import gaussian
 from reparam.layers.scope import layer_noise
 from reparam.noise import Noise
 from reparam.transforms.relaxation import Site, gumbel_rao, gumbel_straight_through, reinmax, straight_through
@@ -30,7 +32,7 @@ class Latent(nn.Module):
     Shape: h (*B, in_features) -> z (*B, features), kl (*B) in nats.
 
     Gradient: pathwise through z, unbiased; exact for the KL, which must have a formula registered with torch.
-    Raises: ValueError if it has none.
+    Raises: ValueError if it has none, or for a family or prior of another kind.
 
     Example:
         >>> from reparam.distributions import Normal
@@ -48,7 +50,12 @@ class Latent(nn.Module):
         parameters: tuple[str, ...] | None = None,
     ) -> None:
         super().__init__()
-        constraints: dict[str, Any] = family.arg_constraints  # type: ignore[attr-defined]
+        constraints = getattr(family, "arg_constraints", None)
+        if not isinstance(constraints, Mapping):
+            raise ValueError(
+                f"Latent: family must have one constraint for each parameter; got {family.__name__}, whose bounds "
+                "depend on each other; write a layer around reparam.draw"
+            )
         names = parameters or tuple(k for k in constraints if not (k == "probs" and "logits" in constraints))
         unknown = set(names) - set(constraints)
         if unknown:
@@ -56,15 +63,31 @@ class Latent(nn.Module):
                 f"Latent: parameters must be of {family.__name__}, {', '.join(constraints)}; got {', '.join(unknown)}"
             )
         self.family, self.prior, self.names = family, prior, names
-        self.transforms = [torch.distributions.transform_to(constraints[name]) for name in names]
+        self.transforms = [self._map_into(name, constraints[name]) for name in names]
         self.linear = nn.Linear(in_features, features * len(names))
         self._find_kl()
+
+    def _map_into(self, name: str, constraint: Any) -> Any:
+        try:
+            return torch.distributions.transform_to(constraint)
+        except NotImplementedError:
+            raise ValueError(
+                f"Latent: parameters must have a constraint that numbers can be mapped into; got {name} of "
+                f"{self.family.__name__}, {constraint}; leave it out, or write a layer around reparam.draw"
+            ) from None
 
     def _find_kl(self) -> None:
         """Look the KL up once: torch remembers it, which its search under torch.compile needs."""
         with torch.no_grad():
             q = convert(self.q(self.linear.weight.new_zeros(1, self.linear.in_features)))
         assert isinstance(q, Independent)
+        if q.rule == "none" or q.base_dist.event_shape or self.prior.event_shape:
+            raise ValueError(
+                f"{type(self).__name__}: family and prior must be scalar laws, the family with a derivative of its "
+                f"draws; got {self.family.__name__} of rule {q.rule!r} with events of shape "
+                f"{tuple(q.base_dist.event_shape)} and a prior with {tuple(self.prior.event_shape)}; "
+                "write a layer around reparam.draw or reparam.expect"
+            )
         try:
             torch.distributions.kl_divergence(q.base_dist, self.prior)
         except NotImplementedError:
@@ -108,6 +131,11 @@ class GaussianLatent(Latent):
         """Return q(z | h) = N(loc, exp(log_scale)^2)."""
         loc, log_scale = self.linear(h).chunk(2, -1)
         return Independent(Normal(loc, torch.exp(log_scale)), 1)
+
+    def forward(self, h: Tensor, *, noise: Noise | None = None) -> tuple[Tensor, Tensor]:
+        """Return z and KL(q || N(0, I)), in one pass; see `layers.gaussian`."""
+        loc, log_scale = self.linear(h).chunk(2, -1)
+        return gaussian(loc, log_scale, noise=layer_noise(self, noise))
 
 
 class CategoricalLatent(nn.Module):

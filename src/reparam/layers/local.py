@@ -96,7 +96,7 @@ class _LocalLinear(torch.autograd.Function):
             return _again(_local_linear, inputs, ctx.needs_input_grad, grad)
         x, loc, *_, eps = inputs
         rows, g = x.reshape(-1, x.shape[-1]), grad.reshape(std.shape)
-        h = torch.where(std > 0, g * eps.reshape(std.shape) / std, 0.0)
+        h = kernel.noise_slope(g.contiguous(), eps, std)
         need = ctx.needs_input_grad
         return (
             (g @ loc + rows * (h @ v)).reshape(x.shape) if need[0] else None,
@@ -118,42 +118,48 @@ def _again(
     return tuple(next(found) if need and t is not None else None for t, need in zip(inputs, needed))
 
 
-def normal_kl(loc: Tensor, log_scale: Tensor, m: Tensor, s: Tensor) -> Tensor:
+def normal_kl(m: Tensor, s: Tensor, *laws: Tensor) -> Tensor:
     """Return the sum of KL(N(loc, exp(log_scale)^2) || N(m, s^2)) in nats, for 0-d m and s.
 
         sum [ (loc - m)^2 / s^2 + r2 - 1 ] / 2 - log r,   r2 = r^2 = exp(2 log_scale) / s^2
 
+    Args:
+        m, s: mean and standard deviation of the prior.
+        laws: loc, log_scale, and so on in pairs, each pair of one shape.
+
     **Gradient**: exact, to any order.
     """
-    if native(loc, log_scale) and not (m.requires_grad or s.requires_grad):
-        return _NormalKL.apply(loc, log_scale, m, s)
-    return _normal_kl(loc, log_scale, m, s)
+    if native(*laws) and not (m.requires_grad or s.requires_grad):
+        return _NormalKL.apply(m, s, *laws)
+    return _normal_kl(m, s, *laws)
 
 
-def _normal_kl(loc: Tensor, log_scale: Tensor, m: Tensor, s: Tensor) -> Tensor:
-    d, r2 = (loc - m).square().sum() / s**2, torch.exp(2 * log_scale).sum() / s**2
-    return (d + r2 - loc.numel()) / 2 - log_scale.sum() + loc.numel() * torch.log(s)
+def _normal_kl(m: Tensor, s: Tensor, *laws: Tensor) -> Tensor:
+    total = torch.zeros((), dtype=laws[0].dtype, device=laws[0].device)
+    for loc, log_scale in zip(laws[::2], laws[1::2]):
+        d, r2 = (loc - m).square().sum() / s**2, torch.exp(2 * log_scale).sum() / s**2
+        total = total + (d + r2 - loc.numel()) / 2 - log_scale.sum() + loc.numel() * torch.log(s)
+    return total
 
 
 class _NormalKL(torch.autograd.Function):
     """One pass over the weights each way."""
 
     @staticmethod
-    def forward(ctx: Any, loc: Tensor, log_scale: Tensor, m: Tensor, s: Tensor) -> Tensor:
-        ctx.save_for_backward(loc, log_scale, m, s)
-        square, variance, logs = kernel.kl_sums(loc, log_scale, m.item())
-        total = (
-            (square + variance) / s.item() ** 2 / 2
-            - loc.numel() / 2
-            - logs
-            + loc.numel() * math.log(s.item())
-        )
-        return torch.tensor(total, dtype=loc.dtype)
+    def forward(ctx: Any, m: Tensor, s: Tensor, *laws: Tensor) -> Tensor:
+        ctx.save_for_backward(m, s, *laws)
+        m_, s_, total = m.item(), s.item(), 0.0
+        for loc, log_scale in zip(laws[::2], laws[1::2]):
+            square, variance, logs = kernel.kl_sums(loc, log_scale, m_).tolist()
+            total += (square + variance) / s_**2 / 2 - logs + loc.numel() * (math.log(s_) - 0.5)
+        return torch.tensor(total, dtype=laws[0].dtype)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        loc, log_scale, m, s = ctx.saved_tensors
+        m, s, *laws = ctx.saved_tensors
         if torch.is_grad_enabled() or not select.plain():
-            return _again(_normal_kl, [loc, log_scale, m, s], ctx.needs_input_grad, grad)
-        g = grad.item()
-        return *kernel.kl_slopes(loc, log_scale, m.item(), g / s.item() ** 2, g), None, None
+            return _again(_normal_kl, [m, s, *laws], ctx.needs_input_grad, grad)
+        g, m_ = grad.item(), m.item()
+        k = g / s.item() ** 2
+        pairs = (kernel.kl_slopes(a, b, m_, k, g) for a, b in zip(laws[::2], laws[1::2]))
+        return None, None, *(slope for pair in pairs for slope in pair)

@@ -4,18 +4,28 @@ A random layer that is called without noise takes it from the scope of the model
 scope.child("path.of.the.layer"), and at its later calls in the same pass at scope.child(path).at(1), .at(2), ...;
 outside any scope it takes fresh noise, seeded by torch's global generator. Sampled weights are drawn once per pass.
 Nothing is kept on the layers: the scope belongs to the thread, for the length of one forward pass.
+
+Gradient checkpointing repeats a part of the forward pass during the backward pass, when the scope has ended. A layer
+that has been in a scope then raises; the scope is given anew by `checkpoint`'s own argument:
+
+    checkpoint(block, x, use_reentrant=False, context_fn=lambda: (nullcontext(), noise_scope(net, noise)))
+
+where no layer of the block has been called before in the pass, and `noise` is that of the pass.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import local
+from weakref import WeakSet
 
+import torch
 from torch import nn
 
 from reparam.noise import Noise, given
 
 _THREAD = local()  # .scope is a Scope, or None, or missing
+_SCOPED: WeakSet[nn.Module] = WeakSet()  # modules that have been in a scope
 
 
 @dataclass
@@ -43,6 +53,8 @@ def noise_scope(module: nn.Module, noise: Noise) -> Iterator[None]:
         True
     """
     paths = {id(layer): path for path, layer in module.named_modules()}
+    if not torch.compiler.is_compiling():
+        _SCOPED.update(module.modules())
     before = getattr(_THREAD, "scope", None)
     _THREAD.scope = Scope(noise, paths)
     try:
@@ -65,6 +77,8 @@ def layer_noise(layer: nn.Module, noise: Noise | None, *, once: bool = False) ->
     """
     scope = scope_of(layer) if noise is None else None
     if scope is None:
+        if noise is None:
+            _refuse_repetition(layer)
         return given(noise, type(layer).__name__)
     mine = scope.noise.child(scope.paths[id(layer)])
     if once:
@@ -72,6 +86,17 @@ def layer_noise(layer: nn.Module, noise: Noise | None, *, once: bool = False) ->
     before = scope.calls.get(id(layer), 0)
     scope.calls[id(layer)] = before + 1
     return mine.at(before) if before else mine
+
+
+def _refuse_repetition(layer: nn.Module) -> None:
+    """Raise if a layer that takes its noise from scopes is called without one inside a backward pass."""
+    if torch.compiler.is_compiling() or torch._C._current_graph_task_id() < 0 or layer not in _SCOPED:
+        return
+    raise RuntimeError(
+        f"{type(layer).__name__}: noise must be that of the first pass when checkpointing repeats the layer; got none, "
+        "since the network's noise scope has ended; pass noise= by hand, or enter the scope again through checkpoint's "
+        "context_fn (see reparam.layers.scope)"
+    )
 
 
 def shared(noise: Noise) -> Noise:

@@ -10,8 +10,11 @@ from torch import Tensor, nn
 
 from reparam import distributions as D
 from reparam.models.likelihoods import BernoulliLikelihood, GaussianLikelihood, Likelihood
+from reparam.models.posteriors import DiagonalGaussian
+from reparam.models.priors import StandardNormal
 from reparam.noise import Noise, given
 from reparam.objectives import Terms, elbo
+from reparam.objectives.elbo import check_weights, weighed
 
 CHUNK_NUMBERS = 1 << 23  # numbers that one pass of `log_weights` decodes at the most
 WIDTH = 256  # numbers that an example counts as at the least: hidden layers are wider than small data
@@ -49,9 +52,12 @@ class VAE(nn.Module):
 
     def infer(self, target: Tensor) -> D.Independent:
         """Return q(z|x) for a target (what the likelihood scores)."""
+        return self.posterior(self._features(target))
+
+    def _features(self, target: Tensor) -> Tensor:
         if isinstance(self.likelihood, GaussianLikelihood):
             target = (target - self.likelihood.shift) / self.likelihood.unit
-        return self.posterior(self.encoder(target))
+        return self.encoder(target)
 
     def elbo(
         self,
@@ -68,14 +74,20 @@ class VAE(nn.Module):
         """
         noise = given(noise, "VAE.elbo")
         target = self.likelihood.target(x, noise.child("target"))
+        features, latent, posterior = self._features(target), noise.child("latent"), self.posterior
+        standard = isinstance(self.prior, StandardNormal)
+        if standard and isinstance(posterior, DiagonalGaussian) and samples == 1:  # z and KL in one pass
+            check_weights(beta, free_bits)
+            z, kl = posterior.draw(features, latent)
+            return weighed(self.log_likelihood(z, target), kl, beta, free_bits)
         return elbo(
             lambda z: self.log_likelihood(z, target),
-            self.infer(target),
+            posterior(features),
             prior=self.prior(),
             beta=beta,
             free_bits=free_bits,
             samples=samples,
-            noise=noise.child("latent"),
+            noise=latent,
         )
 
     def forward(self, x: Tensor, *, noise: Noise | None = None) -> Tensor:

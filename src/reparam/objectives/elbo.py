@@ -36,7 +36,7 @@ def elbo(
     Args:
         log_density: maps z of shape (S, *B, *E) to (S, *B).
         q: q(z|x), batch shape (*B), event shape (*E); reparameterized.
-        prior: p(z), of the same event shape.
+        prior: p(z), of the event shape of q and a batch shape that broadcasts to q's.
         kl: "analytic" (needs a registered formula) or "monte_carlo", mean_s [log q(z_s) - log p(z_s)].
         beta: weight of the KL in the objective, >= 0.
         free_bits: nats per example below which the KL is not pressed further, >= 0.
@@ -51,7 +51,7 @@ def elbo(
 
     Raises:
         TypeError: q has no pathwise derivative.
-        ValueError: options that exclude each other, or no analytic KL.
+        ValueError: options that exclude each other, a prior of other shapes, or no analytic KL.
 
     References: kingma2014, roeder2017 (stl), kingma2016 (free bits).
 
@@ -65,6 +65,8 @@ def elbo(
     check_samples("elbo", samples)
     q = reparameterized("elbo", convert(q))
     _check_options(prior, kl, beta, free_bits, gradient)
+    if prior is not None:
+        _check_prior(prior, q)
     z = q.rsample((samples,), noise=given(noise, "elbo"))
     if prior is None:
         bound = (evaluate(log_density, z, q) - log_q(q, z, gradient)).mean(0)
@@ -78,12 +80,23 @@ def elbo(
         divergence = draws.mean(0)
         if samples > 1:
             error = draws.detach().std(0) / math.sqrt(samples)
-    pressed = torch.clamp(divergence, min=free_bits) if free_bits else divergence
+    return weighed(reconstruction, divergence, beta, free_bits, error)
+
+
+def weighed(
+    reconstruction: Tensor,
+    kl: Tensor,
+    beta: float | Tensor = 1.0,
+    free_bits: float = 0.0,
+    error: Tensor | None = None,
+) -> Terms:
+    """Return the terms of bound = reconstruction - KL and objective = reconstruction - beta max(KL, free_bits)."""
+    pressed = torch.clamp(kl, min=free_bits) if free_bits else kl
     return Terms(
-        bound=reconstruction - divergence,
+        bound=reconstruction - kl,
         objective=reconstruction - beta * pressed,
         reconstruction=reconstruction,
-        kl=divergence,
+        kl=kl,
         kl_standard_error=error,
     )
 
@@ -119,6 +132,18 @@ def reparameterized(who: str, q: Distribution) -> Distribution:
     return q
 
 
+def _check_prior(prior: torch.distributions.Distribution, q: Distribution) -> None:
+    """Raise unless log p(z) is one number for each example of q."""
+    pairs = zip(reversed(prior.batch_shape), reversed(q.batch_shape))
+    fits = len(prior.batch_shape) <= len(q.batch_shape) and all(m in (1, n) for m, n in pairs)
+    if prior.event_shape != q.event_shape or not fits:
+        raise ValueError(
+            f"elbo: prior must have the event shape of q, {tuple(q.event_shape)}, and a batch shape that broadcasts "
+            f"to q's, {tuple(q.batch_shape)}; got {tuple(prior.event_shape)} and {tuple(prior.batch_shape)}; wrap "
+            "prior or q in Independent, or expand q"
+        )
+
+
 def _check_options(
     prior: torch.distributions.Distribution | None,
     kl: str,
@@ -130,10 +155,7 @@ def _check_options(
         raise ValueError(f"elbo: gradient must be 'total' or 'stl'; got {gradient!r}")
     if kl not in ("analytic", "monte_carlo"):
         raise ValueError(f"elbo: kl must be 'analytic' or 'monte_carlo'; got {kl!r}")
-    if not isinstance(beta, Tensor) and not beta >= 0:
-        raise ValueError(f"elbo: beta must be >= 0; got {beta!r}")
-    if not free_bits >= 0:
-        raise ValueError(f"elbo: free_bits must be >= 0 nats; got {free_bits!r}")
+    check_weights(beta, free_bits)
     if prior is None and (isinstance(beta, Tensor) or beta != 1 or free_bits):
         raise ValueError(
             "elbo: beta and free_bits weigh KL(q || prior); got no prior; pass prior= and log p(x|z)"
@@ -142,3 +164,11 @@ def _check_options(
         raise ValueError(
             "elbo: an analytic KL has no score term to drop; got gradient='stl'; write kl='monte_carlo'"
         )
+
+
+def check_weights(beta: float | Tensor, free_bits: float) -> None:
+    """Raise unless the weights of a KL are none below 0."""
+    if not isinstance(beta, Tensor) and not beta >= 0:
+        raise ValueError(f"elbo: beta must be >= 0; got {beta!r}")
+    if not free_bits >= 0:
+        raise ValueError(f"elbo: free_bits must be >= 0 nats; got {free_bits!r}")

@@ -7,7 +7,6 @@ r_n = I_n/I_{n-1} = 1/(2n/kappa + r_{n+1}), which shrinks errors. Plain torch, d
 from __future__ import annotations
 
 from fractions import Fraction
-from functools import cache
 
 import torch
 from torch import Tensor
@@ -20,7 +19,6 @@ HALF_LOG_2PI = 0.91893853320467274178
 Polynomial = list[Fraction]
 
 
-@cache
 def _debye() -> tuple[list[list[float]], list[list[float]]]:
     """Coefficients in p of Debye's U_k and of W_k, where V_k = U_k + (1 - p^2) W_k belongs to the derivative.
 
@@ -41,6 +39,9 @@ def _debye() -> tuple[list[list[float]], list[list[float]]]:
     return [[float(c) for c in row] for row in us], [[float(c) for c in row] for row in ws]
 
 
+DEBYE_U, DEBYE_W = _debye()  # numbers, which a compiler can trace
+
+
 def _sum(rows: list[list[float]], p: Tensor, r: Tensor) -> Tensor:
     """sum_k r^k sum_n rows[k][n] p^n."""
     total = torch.zeros_like(p)
@@ -54,10 +55,9 @@ def _sum(rows: list[list[float]], p: Tensor, r: Tensor) -> Tensor:
 
 def _top(order: Tensor, kappa: Tensor) -> tuple[Tensor, Tensor]:
     """I_{n+1}/I_n and log(I_n e^-kappa) at a large order n: z = kappa/n, s = sqrt(1 + z^2), p = 1/s."""
-    us, ws = _debye()
     root = torch.sqrt(order * order + kappa * kappa)
     z, s, p, r = kappa / order, root / order, order / root, 1.0 / order
-    U, W = _sum(us, p, r), _sum(ws, p, r)
+    U, W = _sum(DEBYE_U, p, r), _sum(DEBYE_W, p, r)
     V = U + (1.0 - p * p) * W
     ratio = z * (V / (1.0 + s) + p * p * W) / U
     exponent = order * order / (root + kappa) + order * torch.log(kappa / (order + root))

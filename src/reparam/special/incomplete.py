@@ -5,12 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from reparam.kernels.reference.implicit import double_series
+from reparam.kernels.reference.implicit import polynomial
+from reparam.kernels.tables import table
 from reparam.special.implicit import quantile, tails
 from reparam.special.logarithms import log_quotient
 from reparam.special.normal import _in_double, _log_ndtr
 
-CENTRAL_FROM, CENTRAL_ROWS = 1e3, 5  # shapes, and the powers of 1/alpha that count from there on
+CENTRAL_FROM = 1e3
+SCORE_ROWS = table("gamma_score_64")[
+    4::-1
+].tolist()  # s_4, .., s_0: the powers of 1/alpha that count from there on
 
 
 def _logit(x: Tensor) -> Tensor:
@@ -27,7 +31,10 @@ def gamma_tails(w: Tensor, y: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
     a, u = alpha.detach(), w.detach()
     central = (a > CENTRAL_FROM) & (u.abs() < 0.5)
     a, u = torch.where(central, a, CENTRAL_FROM), torch.where(central, u, 0.0)
-    score = a.sqrt() * double_series("gamma_score_64", u, 1 / a, CENTRAL_ROWS)
+    score = torch.zeros_like(u)
+    for row in SCORE_ROWS:
+        score = score / a + polynomial(row, u)
+    score = a.sqrt() * score
     near = [torch.where(central, _log_ndtr(side), known) for side, known in ((score, lower), (-score, upper))]
     return lower + (near[0] - lower).detach(), upper + (near[1] - upper).detach()
 

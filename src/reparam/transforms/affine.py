@@ -12,6 +12,7 @@ from torch import Tensor
 
 from reparam.kernels import select
 from reparam.kernels.cpu.affine import draw_affine
+from reparam.kernels.cpu.memory import empty
 from reparam.noise import Noise
 
 LEAST = 1 << 14  # elements: fewer are drawn sooner by the draw and one torch operation
@@ -35,7 +36,7 @@ def location_scale_draw(
     key, step = select.signed(noise._path_key()), select.signed(noise.step)
     if torch.is_grad_enabled() and (loc.requires_grad or scale.requires_grad):
         return _Draw.apply(law, key, step, shape, loc, scale)
-    z = torch.empty(shape, dtype=loc.dtype)
+    z = empty(shape, loc.dtype)
     draw_affine(law, key, step, loc.contiguous(), scale.contiguous(), z, z)
     return z
 
@@ -43,8 +44,8 @@ def location_scale_draw(
 class _Draw(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, law: str, key: int, step: int, shape: Any, loc: Tensor, scale: Tensor) -> Tensor:
-        z = torch.empty(shape, dtype=loc.dtype)
-        eps = torch.empty(shape, dtype=loc.dtype) if ctx.needs_input_grad[5] else z
+        z = empty(shape, loc.dtype)
+        eps = empty(shape, loc.dtype) if ctx.needs_input_grad[5] else z
         draw_affine(law, key, step, loc.contiguous(), scale.contiguous(), z, eps)
         ctx.one = loc.shape if loc.shape != shape else None
         if ctx.needs_input_grad[5]:
@@ -53,8 +54,15 @@ class _Draw(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:  # type: ignore[override]
-        of_scale = gradient * ctx.saved_tensors[0] if ctx.needs_input_grad[5] else None
+        of_scale = product(gradient, ctx.saved_tensors[0]) if ctx.needs_input_grad[5] else None
         of_loc = gradient if ctx.needs_input_grad[4] else None
         if ctx.one is not None:
             of_loc, of_scale = (None if g is None else g.sum().reshape(ctx.one) for g in (of_loc, of_scale))
         return None, None, None, None, of_loc, of_scale
+
+
+def product(gradient: Tensor, eps: Tensor) -> Tensor:
+    """Return gradient * eps, on large pages where nobody looks on."""
+    if torch.is_grad_enabled() or not select.plain() or gradient.dtype != eps.dtype:
+        return gradient * eps
+    return torch.mul(gradient, eps, out=empty(eps.shape, eps.dtype))

@@ -16,6 +16,7 @@ from torch.nn.functional import logsigmoid, one_hot
 
 from reparam.kernels import select
 from reparam.kernels.cpu import softmax as kernel
+from reparam.kernels.cpu.memory import empty
 from reparam.kernels.cpu.pieces import run_pieces
 from reparam.noise import Noise, NoiseSpec
 from reparam.transforms.fused import Fused, native, partials
@@ -126,7 +127,7 @@ def relaxed_one_hot_draw(logits: Tensor, noise: Noise, spec: NoiseSpec, temperat
 
 
 def _drawn(noise: Noise, logits: Tensor, temperature: Tensor) -> Tensor:
-    z, K = torch.empty(logits.shape, dtype=logits.dtype), logits.shape[-1]
+    z, K = empty(logits.shape, logits.dtype), logits.shape[-1]
     address = select.signed(noise._path_key()), select.signed(noise.step)
     kernel.draw(*address, logits.contiguous().view(-1, K), float(temperature), z.view(-1, K))
     return z
@@ -151,7 +152,7 @@ class _Draw(torch.autograd.Function):
 
 
 def _forward(logits: Tensor, eps: Tensor, temperature: Tensor) -> tuple[Tensor, tuple[()]]:
-    z, K = torch.empty(eps.shape, dtype=eps.dtype), eps.shape[-1]
+    z, K = empty(eps.shape, eps.dtype), eps.shape[-1]
     t = temperature.detach().view(-1).numpy()[0]
     rows = tuple(x.contiguous().view(-1, K) for x in (logits, eps))
     run_pieces(lambda a, b, c: kernel.forward(a, b, t, c), rows, (z.view(-1, K),), K)
@@ -164,7 +165,7 @@ def _backward(inputs: Any, z: Tensor, kept: Any, gradient: Tensor, needed: Any) 
 
 
 def _slope(z: Tensor, gradient: Tensor, temperature: Tensor) -> Tensor:
-    slope, K = torch.empty_like(z), z.shape[-1]
+    slope, K = empty(z.shape, z.dtype), z.shape[-1]
     t = temperature.detach().view(-1).numpy()[0]
     rows = (z.view(-1, K), gradient.contiguous().view(-1, K))
     run_pieces(lambda a, b, c: kernel.backward(a, b, t, c), rows, (slope.view(-1, K),), K)

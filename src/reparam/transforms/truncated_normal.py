@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from reparam.kernels.cpu import truncated as kernel
+from reparam.kernels.cpu.memory import empty
 from reparam.kernels.cpu.pieces import run_pieces
 from reparam.special import ndtri_exp
 from reparam.transforms.fused import Fused, partials
@@ -36,7 +37,7 @@ def truncated_normal_quantile(eps: Tensor, loc: Tensor, scale: Tensor, low: Tens
 
 def _forward(*inputs: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
     eps = inputs[0]
-    out = tuple(torch.empty(eps.shape, dtype=eps.dtype) for _ in range(5))
+    out = tuple(empty(eps.shape, eps.dtype) for _ in range(5))
     draw = kernel.draw64 if eps.dtype == torch.float64 else kernel.draw32
     run_pieces(draw, tuple(x.contiguous() for x in inputs), out)
     return out[0], out[1:]

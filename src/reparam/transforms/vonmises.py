@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from reparam import special
+from reparam.kernels.cpu.memory import empty
 from reparam.kernels.cpu.pieces import run_pieces
 from reparam.kernels.cpu.symmetric import vonmises_draw
 from reparam.transforms.fused import Fused, partials
@@ -37,7 +38,7 @@ def _plain(eps: Tensor, concentration: Tensor) -> Tensor:
 
 
 def _forward(eps: Tensor, concentration: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-    z, velocity = (torch.empty(eps.shape, dtype=eps.dtype) for _ in range(2))
+    z, velocity = (empty(eps.shape, eps.dtype) for _ in range(2))
     run_pieces(vonmises_draw, (concentration.contiguous(), eps.contiguous()), (z, velocity))
     return z, (velocity,)
 

@@ -4,15 +4,11 @@
 Product and sum are rounded apart, so that z has the bits of `loc + scale * eps` in torch.
 """
 
-import numpy as np
-import torch
 from torch import Tensor
 
-from reparam.kernels.cpu.draw import MAPS32, MAPS64, chunk
+from reparam.kernels.cpu.fill import CODES, PIECE, one_row, take
 from reparam.kernels.cpu.jit import jit
-from reparam.kernels.cpu.threads import SERIAL_BELOW, run_chunks
-
-PIECE = 16384  # elements, a whole number of blocks of words
+from reparam.kernels.cpu.threads import together
 
 
 @jit(fastmath=False)
@@ -27,17 +23,22 @@ def affine(loc, scale, eps, z):
             z[i] = loc[i] + scale[i] * eps[i]
 
 
+@jit(fastmath=False)
+def share(law, key, step, loc, scale, eps, z, taken):
+    """Fill eps with noise and z with loc + scale eps, a piece at a time; see `kernels.cpu.fill`."""
+    while True:
+        first = PIECE * take(taken.ctypes.data)
+        if first >= len(z):
+            break
+        last = min(first + PIECE, len(z))
+        one_row(law, key, step, 0, first, eps[first:last])
+        if len(loc) == 1:
+            affine(loc, scale, eps[first:last], z[first:last])
+        else:
+            affine(loc[first:last], scale[first:last], eps[first:last], z[first:last])
+
+
 def draw_affine(law: str, key: int, step: int, loc: Tensor, scale: Tensor, z: Tensor, eps: Tensor) -> None:
     """Fill z and eps (which may be one memory) at an address without rows; contiguous, float32 or float64."""
-    wide = z.dtype == torch.float64
-    mapping, per = (MAPS64[law], 2) if wide else (MAPS32[law], 1)
-    m, s, out, noise = (t.detach().view(-1).numpy() for t in (loc, scale, z, eps))
-    shared = len(m) == 1
-
-    def work(number: int) -> None:
-        part = slice(number * PIECE, (number + 1) * PIECE)
-        own = slice(0, 1) if shared else part
-        chunk(mapping, key, step, 0, number * PIECE * per // 4, noise[part].view(np.uint32), noise.dtype)
-        affine(m[own], s[own], noise[part], out[part])
-
-    run_chunks(work, -(-len(out) // PIECE), len(out) >= SERIAL_BELOW)
+    m, s, noise, out = (t.detach().view(-1).numpy() for t in (loc, scale, eps, z))
+    together(share, CODES[law], key, step, m, s, noise, out, size=len(out))

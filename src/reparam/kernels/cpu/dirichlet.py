@@ -24,6 +24,7 @@ from reparam.kernels.cpu import beta, gamma_draws
 from reparam.kernels.cpu import elementary as el
 from reparam.kernels.cpu.elementwise import CHUNK, promoted
 from reparam.kernels.cpu.jit import jit
+from reparam.kernels.cpu.memory import empty
 from reparam.kernels.cpu.series import BLOCK, digamma, digamma_tail, put, take
 from reparam.kernels.cpu.threads import SERIAL_BELOW, run_chunks
 from reparam.kernels.tables import table
@@ -154,25 +155,39 @@ def _others(values, start, K, out):
 
 
 @jit
+def _repeated(values, K, out):
+    """out = values, each K times."""
+    for row in range(values.size):
+        value = values[row]
+        for j in range(row * K, row * K + K):
+            out[j] = value
+
+
+@jit
 def normalise(y, K, z, rest, log_x, log_rest):
-    """From y = log z: x (in z), 1 - x and their logarithms."""
-    for start in range(0, y.size, K):
-        top = y[start]
-        for j in range(1, K):
-            top = max(top, y[start + j])
-        for j in range(K):
-            y[start + j] -= top
+    """From y = log z: x (in z), 1 - x and their logarithms. Loops run over all rows at once where they can."""
+    rows = y.size // K
+    tops = np.empty(rows)
+    for row in range(rows):
+        top = y[row * K]
+        for j in range(row * K + 1, row * K + K):
+            top = max(top, y[j])
+        tops[row] = top
+    _repeated(tops, K, log_x)
     for i in range(y.size):
+        y[i] -= log_x[i]
         z[i] = el.exp(y[i])
-    for start in range(0, y.size, K):
-        log_x[start] = _others(z, start, K, rest)
-    for start in range(0, y.size, K):
-        total = log_x[start]
-        log_total = el.log(total)
-        for j in range(K):
-            z[start + j] /= total
-            rest[start + j] /= total
-            log_x[start + j] = y[start + j] - log_total
+    for row in range(rows):
+        tops[row] = _others(z, row * K, K, rest)
+    _repeated(tops, K, log_rest)
+    for row in range(rows):
+        tops[row] = el.log(tops[row])
+    _repeated(tops, K, log_x)
+    for i in range(y.size):
+        inverse = 1.0 / log_rest[i]
+        z[i] *= inverse
+        rest[i] *= inverse
+        log_x[i] = y[i] - log_x[i]
     for i in range(y.size):
         log_rest[i] = el.log(rest[i])
 
@@ -196,9 +211,7 @@ def draw(alpha, eps, K, moving, x, rest, field, gamma_series, fit, series):
     for row in range(size // K):
         sums[row] = _others(a, row * K, K, b)
     digamma(sums, size // K, psi_sums)
-    for row in range(size // K):
-        for j in range(K):
-            psi[row * K + j] = psi_sums[row]
+    _repeated(psi_sums, K, psi)
     W, index, count = np.empty(12 * BLOCK), np.empty((6, BLOCK), np.int64), np.empty(6, np.int64)
     v, code = np.empty(BLOCK), np.empty(BLOCK, np.int64)
     for start in range(0, size, BLOCK):
@@ -249,7 +262,7 @@ def _by_rows(
 ) -> tuple[Tensor, ...]:
     shape, dtype = promoted(*tensors)
     flat = [t.detach().float().expand(shape).contiguous().view(-1).numpy() for t in tensors]
-    results = [torch.empty(shape, dtype=torch.float32) for _ in range(outputs)]
+    results = [empty(shape, torch.float32) for _ in range(outputs)]
     filled = [r.view(-1).numpy() for r in results]
     size = max(1, CHUNK // K) * K
     count = shape.numel()

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from reparam.kernels.cpu.memory import empty
 from reparam.kernels.cpu.threads import SERIAL_BELOW, run_chunks
 
 CHUNK = 16384
@@ -41,7 +42,7 @@ def elementwise(kernels: tuple[Kernel, Kernel], outputs: int, *tensors: Tensor) 
     kernel = kernels[0] if wide else kernels[1]
     middle = dtype if wide else torch.float32
     flat = [t.detach().to(middle).expand(shape).contiguous().view(-1).numpy() for t in tensors]
-    results = [torch.empty(shape, dtype=middle) for _ in range(outputs)]
+    results = [empty(shape, middle) for _ in range(outputs)]
     filled = [r.view(-1).numpy() for r in results]
     count = shape.numel()
 

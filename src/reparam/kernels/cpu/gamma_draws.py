@@ -24,6 +24,7 @@ from reparam.kernels.cpu import gamma_inverse as gamma_q
 from reparam.kernels.cpu.elementwise import CHUNK, promoted
 from reparam.kernels.cpu.gamma_fit import BLOCK, LISTS, OUTSIDE, ROWS, fitted
 from reparam.kernels.cpu.jit import jit
+from reparam.kernels.cpu.memory import empty
 from reparam.kernels.cpu.series import put, take
 from reparam.kernels.cpu.threads import SERIAL_BELOW, run_chunks
 from reparam.kernels.tables import slope_table, table
@@ -160,7 +161,7 @@ def _draw(name: str, alpha: Tensor, rate: Tensor, eps: Tensor, moving: bool) -> 
     working = torch.float64 if dtype == torch.float64 else torch.float32
     kernel = draw64 if dtype == torch.float64 else draw32
     flat = [t.detach().to(working).expand(shape).contiguous().view(-1).numpy() for t in (alpha, rate, eps)]
-    results = [torch.empty(shape, dtype=working) for _ in range(2 if moving else 1)]
+    results = [empty(shape, working) for _ in range(2 if moving else 1)]
     filled = [r.view(-1).numpy() for r in results]
     count = shape.numel()
 

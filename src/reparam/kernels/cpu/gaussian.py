@@ -16,15 +16,16 @@ from numba import types
 from numba.extending import overload
 from torch import Tensor
 
-from reparam.kernels.cpu import draw
+from reparam.kernels.cpu.fill import CODES, many_rows, one_row
 from reparam.kernels.cpu.floats import bits_of_float32, float32_of, fma
 from reparam.kernels.cpu.jit import jit
+from reparam.kernels.cpu.memory import empty
 from reparam.kernels.cpu.threads import CHUNK, SERIAL_BELOW, run_chunks
 
 Address = tuple[int, int, np.ndarray | None]  # key, step, row numbers
 f = np.float32
 LOG2E, LN2_HIGH, LN2_LOW, MAGIC = f(1.4426950408889634), f(0.693359375), f(-2.12194440e-4), f(12582912.0)
-E2, E3, E4, E5, E6 = f(1 / 2), f(1 / 6), f(1 / 24), f(1 / 120), f(1 / 720)
+E2, E3, E4, E5, E6, E7 = (f(1 / math.factorial(k)) for k in range(2, 8))  # the next term is below 6e-9
 ONE, LARGE = f(1), f(150)
 SUMS = {"contract", "nsz", "reassoc"}  # a sum over a row may be taken in any order
 
@@ -35,7 +36,7 @@ def exp32(x):
     x = LARGE if x > LARGE else (-LARGE if x < -LARGE else x)  # far beyond 0 and inf
     n = fma(x, LOG2E, MAGIC) - MAGIC
     r = fma(-n, LN2_LOW, fma(-n, LN2_HIGH, x))
-    e = fma(r, fma(r, fma(r, fma(r, fma(r, E6, E5), E4), E3), E2), ONE)
+    e = fma(r, fma(r, fma(r, fma(r, fma(r, fma(r, E7, E6), E5), E4), E3), E2), ONE)
     e = fma(r, e, ONE)
     half = fma(n, f(0.5), MAGIC)
     m = half - MAGIC
@@ -91,18 +92,14 @@ def rows_pass(kernel, address: Address, eps, arrays) -> None:
     per = 1 if index is None else rows // len(index)  # rows of the result in one row of the noise
     step_rows = max(1, CHUNK // max(n * per, 1)) * per
     step_rows = (step_rows + 3) // 4 * 4 if index is None else step_rows
-    words_each = eps.dtype.itemsize // 4
-    mapping = draw.MAPS32["normal"] if words_each == 1 else draw.MAPS64["normal"]
 
     def work(k: int) -> None:
         a, b = k * step_rows, min((k + 1) * step_rows, rows)
         part = eps[a:b].reshape(-1)
-        words = part.view(np.uint32)
         if index is None:
-            draw.chunk(mapping, key, step, 0, a * n * words_each // 4, words, eps.dtype)
+            one_row(CODES["normal"], key, step, 0, a * n, part)
         else:
-            labels = index[a // per : b // per]
-            draw.chunk(mapping, key, step, labels, 0, words, eps.dtype)
+            many_rows(CODES["normal"], key, step, index[a // per : b // per], part)
         kernel(*(x[a:b] for x in arrays))
 
     run_chunks(work, -(-rows // step_rows), eps.size >= SERIAL_BELOW)
@@ -110,7 +107,7 @@ def rows_pass(kernel, address: Address, eps, arrays) -> None:
 
 def forward(loc: Tensor, log_scale: Tensor, n: int, address: Address) -> tuple[Tensor, Tensor]:
     """Return z like `loc` and the KL of each run of n elements, flat; not empty, contiguous, float32 or float64."""
-    z, kl = torch.empty_like(loc), torch.empty(loc.numel() // n, dtype=loc.dtype)
+    z, kl = empty(loc.shape, loc.dtype), empty((loc.numel() // n,), loc.dtype)
     mu, s, values = (x.detach().numpy().reshape(-1, n) for x in (loc, log_scale, z))
     rows_pass(forward_pass, address, values, (mu, s, values, kl.numpy()))
     return z, kl
@@ -128,7 +125,7 @@ def backward(
     loc: Tensor, log_scale: Tensor, n: int, address: Address, grad_z: Tensor, grad_kl: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Return the derivatives with respect to loc and log_scale; the noise is drawn again."""
-    grad_loc, grad_log_scale = torch.empty_like(loc), torch.empty_like(loc)
+    grad_loc, grad_log_scale = (empty(loc.shape, loc.dtype) for _ in range(2))
     tensors = (loc, log_scale, grad_z, grad_loc, grad_log_scale)
     mu, s, dz, dmu, ds = (x.detach().numpy().reshape(-1, n) for x in tensors)
     dkl = grad_kl.detach().numpy().reshape(-1)

@@ -16,6 +16,7 @@ import numpy as np
 
 from reparam.kernels.cpu import elementary as el
 from reparam.kernels.cpu.jit import jit
+from reparam.kernels.cpu.mixture_start import approach
 from reparam.kernels.cpu.normal_tail import (
     ROOT_2PI,
     exp_coarse,
@@ -30,23 +31,36 @@ SUMS = {"contract", "nsz", "reassoc"}  # a sum over a block may be taken in any 
 
 
 @jit
-def load(log_weights, loc, scale, start, m, W, M, R, S):
+def columns(rows, start, m, out):
+    """Copy m rows, or the only one m times, side by side."""
+    count = rows.shape[1]
+    one = rows.shape[0] == 1
+    flat = (rows if one else rows[start : start + m]).reshape(-1)
+    for k in range(count):
+        if one:
+            for i in range(m):
+                out[k, i] = flat[k]
+        else:
+            for i in range(m):
+                out[k, i] = flat[i * count + k]
+
+
+@jit
+def load(log_weights, loc, scale, start, m, W, M, R, S, wide):
     """Fill w, m, 1/s and s of m rows, or of one row for the whole block."""
     count = loc.shape[1]
     top, mass = np.full(BLOCK, -np.inf), np.zeros(BLOCK)
-    for i in range(m):
-        row = start + i if loc.shape[0] > 1 else 0
-        for k in range(count):
-            W[k, i] = log_weights[row, k]
-            M[k, i] = loc[row, k]
-            S[k, i] = scale[row, k]
+    columns(log_weights, start, m, W)
+    columns(loc, start, m, M)
+    columns(scale, start, m, S)
     for k in range(count):
         for i in range(m):
             top[i] = max(top[i], W[k, i])
     for k in range(count):
         for i in range(m):
             w = W[k, i]
-            W[k, i] = exp_negative(w - top[i]) if w > -np.inf else 0.0
+            e = exp_negative(w - top[i]) if wide else exp_coarse(w - top[i])
+            W[k, i] = e if w > -np.inf else 0.0
             mass[i] += W[k, i]
             R[k, i] = 1.0 / S[k, i]
     for i in range(m):
@@ -54,6 +68,14 @@ def load(log_weights, loc, scale, start, m, W, M, R, S):
     for k in range(count):
         for i in range(m):
             W[k, i] *= mass[i]
+
+
+@jit
+def narrow(W, M, R, W4, M4, R4):
+    """Copy a block to single precision."""
+    for k in range(W.shape[0]):
+        for i in range(BLOCK):
+            W4[k, i], M4[k, i], R4[k, i] = W[k, i], M[k, i], R[k, i]
 
 
 @jit
@@ -142,16 +164,24 @@ def quantile(eps, log_weights, loc, scale, z, wide):
         np.empty((count, BLOCK)),
         np.empty((count, BLOCK)),
     )
+    W4, M4, R4 = (
+        np.empty((count, BLOCK), np.float32),
+        np.empty((count, BLOCK), np.float32),
+        np.empty((count, BLOCK), np.float32),
+    )
+    Z = np.empty((8, BLOCK), np.float32)
     e, side, size, target = np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK)
     low, high, y, done = np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK)
     F, f, g, where = np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK, np.int64)
     for start in range(0, eps.size, BLOCK):
         m = min(BLOCK, eps.size - start)
         if not shared or start == 0:
-            load(log_weights, loc, scale, 0 if shared else start, BLOCK if shared else m, W, M, R, S)
+            load(log_weights, loc, scale, 0 if shared else start, BLOCK if shared else m, W, M, R, S, wide)
+            narrow(W, M, R, W4, M4, R4)
         for i in range(m):
             e[i], where[i] = eps[start + i], start + i
         start_values(e, m, W, M, S, side, size, target, low, high, y)
+        approach(m, W4, M4, R4, side, target, low, high, y, Z)
         for _ in range(STEPS):
             evaluate(y, m, W, M, R, side, wide, F, f, g)
             advance(m, F, f, g, target, low, high, y, done, tolerance)
@@ -197,8 +227,21 @@ def components(y, m, W, M, R, side, wide, E, T, P, F, f):
 
 
 @jit
-def derivatives(eps, z, grad, log_weights, loc, scale, of_eps, of_weights, of_loc, of_scale, wide):
-    """Fill of_eps (m) and add to the (m, K) or (1, K) derivatives of sum_i grad_i z_i."""
+def give_back(slope, h, m, more, out):
+    """out_ik = slope_ki h_i, added to what is there where there is `more`."""
+    count = slope.shape[0]
+    for k in range(count):
+        if more:
+            for i in range(m):
+                out[i * count + k] += slope[k, i] * h[i]
+        else:
+            for i in range(m):
+                out[i * count + k] = slope[k, i] * h[i]
+
+
+@jit
+def derivatives(eps, z, grad, log_weights, loc, scale, of_eps, of_weights, of_loc, of_scale, wide, more):
+    """Fill of_eps (m) and the (m, K), or add to the (1, K), derivatives of sum_i grad_i z_i; `more` adds to all."""
     count = loc.shape[1]
     shared = loc.shape[0] == 1
     W, M, R, S = (
@@ -212,7 +255,7 @@ def derivatives(eps, z, grad, log_weights, loc, scale, of_eps, of_weights, of_lo
     for start in range(0, eps.size, BLOCK):
         m = min(BLOCK, eps.size - start)
         if not shared or start == 0:
-            load(log_weights, loc, scale, 0 if shared else start, BLOCK if shared else m, W, M, R, S)
+            load(log_weights, loc, scale, 0 if shared else start, BLOCK if shared else m, W, M, R, S, wide)
         for i in range(m):
             side[i] = 1.0 if eps[start + i] < 0.0 else -1.0
             y[i] = side[i] * z[start + i]
@@ -229,8 +272,7 @@ def derivatives(eps, z, grad, log_weights, loc, scale, of_eps, of_weights, of_lo
                 of_weights[0, k] += total(P[k], h, m)
                 of_loc[0, k] += total(E[k], h, m)
                 of_scale[0, k] += total(T[k], h, m)
-            else:
-                for i in range(m):
-                    of_weights[start + i, k] += P[k, i] * h[i]
-                    of_loc[start + i, k] += E[k, i] * h[i]
-                    of_scale[start + i, k] += T[k, i] * h[i]
+        if not shared:
+            give_back(P, h, m, more, of_weights[start : start + m].reshape(-1))
+            give_back(E, h, m, more, of_loc[start : start + m].reshape(-1))
+            give_back(T, h, m, more, of_scale[start : start + m].reshape(-1))

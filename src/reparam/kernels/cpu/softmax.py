@@ -10,12 +10,12 @@ from numba.extending import overload
 from torch import Tensor
 
 from reparam.kernels.cpu import elementary as el
-from reparam.kernels.cpu.draw import MAPS32, MAPS64, chunk
+from reparam.kernels.cpu.fill import CODES, PIECE, one_row, take
 from reparam.kernels.cpu.gaussian import exp32
 from reparam.kernels.cpu.jit import jit
-from reparam.kernels.cpu.pieces import PIECE
-from reparam.kernels.cpu.threads import SERIAL_BELOW, run_chunks
+from reparam.kernels.cpu.threads import together
 
+CODE = CODES["gumbel"]
 ROWS = 64  # rows that are worked on together, side by side
 
 
@@ -71,18 +71,21 @@ def backward(z, gradient, t, slope):
             slope[r, k] = z[r, k] * (gradient[r, k] - total) / t
 
 
+@jit
+def share(key, step, logits, t, z, taken):
+    """Fill z with relaxed draws, a piece at a time; see `kernels.cpu.fill`."""
+    n, K = z.shape
+    some = max(4, PIECE // K // 4 * 4)  # rows: whole blocks of words
+    while True:
+        first = some * take(taken.ctypes.data)
+        if first >= n:
+            break
+        last = min(first + some, n)
+        one_row(CODE, key, step, 0, first * K, z[first:last].reshape(-1))
+        forward(logits[first:last], z[first:last], t, z[first:last])
+
+
 def draw(key: int, step: int, logits: Tensor, t: float, z: Tensor) -> None:
     """Fill z (n, K) with softmax((logits + eps)/t), eps being the Gumbel noise of an address without rows."""
-    l, out = logits.detach().numpy(), z.numpy()
-    n, K = out.shape
-    temperature, size = out.dtype.type(t), max(4, PIECE // K // 4 * 4)  # rows: whole blocks of words
-    mapping = (MAPS64 if out.itemsize == 8 else MAPS32)["gumbel"]
-
-    def work(number: int) -> None:
-        part = slice(number * size, (number + 1) * size)
-        noise = out[part].reshape(-1)
-        first = number * size * K * (out.itemsize // 4) // 4
-        chunk(mapping, key, step, 0, first, noise.view(np.uint32), out.dtype)
-        forward(l[part], out[part], temperature, out[part])
-
-    run_chunks(work, -(-n // size), out.size >= SERIAL_BELOW)
+    out = z.numpy()
+    together(share, key, step, logits.detach().numpy(), out.dtype.type(t), out, size=out.size)

@@ -12,6 +12,7 @@ from threading import Lock, Thread
 from typing import Any
 
 import numba
+import numpy as np
 import torch
 
 SERIAL_BELOW = 1 << 17  # elements
@@ -27,33 +28,66 @@ def thread_count() -> int:
     return max(1, min(torch.get_num_threads(), config.NUMBA_NUM_THREADS))
 
 
+def together(kernel: Callable[..., None], *arguments: Any, size: int) -> None:
+    """Call a kernel that takes its share of the work by a counter, its last argument, on every thread at once."""
+    taken = np.zeros(1, np.int64)
+    everywhere(lambda: kernel(*arguments, taken), thread_count() if size >= SERIAL_BELOW else 1)
+
+
 def run_chunks(work: Callable[[int], None], chunks: int, parallel: bool) -> None:
     """Call `work(k)` for k = 0 .. chunks - 1, on several threads when `parallel`; an exception is raised here."""
-    threads = min(thread_count(), chunks) if parallel else 1
-    if threads == 1:
-        for k in range(chunks):
-            work(k)
-        return
     numbers = iter(range(chunks))  # next() on a range iterator is atomic
-    done: SimpleQueue[BaseException | None] = SimpleQueue()
 
     def some() -> None:
-        try:
-            for k in numbers:
-                work(k)
-        except BaseException as error:  # raised again by the caller
-            done.put(error)
-        else:
-            done.put(None)
+        for k in numbers:
+            work(k)
 
-    jobs = _pool()
+    everywhere(some, min(thread_count(), chunks) if parallel else 1)
+
+
+def everywhere(work: Callable[[], None], threads: int) -> None:
+    """Call `work()` here and on up to `threads - 1` others at once; an exception of any is raised here.
+
+    A thread that wakes up only when the work is done is not waited for.
+    """
+    if threads <= 1:
+        work()
+        return
+    job, jobs = _Job(work), _pool()
     for _ in range(threads - 1):
-        jobs.put(some)
-    some()
-    errors = [done.get() for _ in range(threads)]  # all of them, so that no thread writes after the return
-    for error in errors:
-        if error is not None:
-            raise error
+        jobs.put(job.join)
+    job.join()
+    job.close()
+
+
+class _Job:
+    """Work that threads may join until it is closed."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self.work: Callable[[], None] | None = work
+        self.joined, self.lock = 0, Lock()
+        self.done: SimpleQueue[BaseException | None] = SimpleQueue()
+
+    def join(self) -> None:
+        with self.lock:
+            work = self.work
+            if work is None:
+                return
+            self.joined += 1
+        try:
+            work()
+        except BaseException as error:  # raised again by the caller
+            self.done.put(error)
+        else:
+            self.done.put(None)
+
+    def close(self) -> None:
+        with self.lock:
+            self.work = None
+        errors = [self.done.get() for _ in range(self.joined)]  # all, so that none writes after the return
+        for error in errors:
+            if error is not None:
+                raise error
 
 
 def _pool() -> "SimpleQueue[Callable[[], None]]":

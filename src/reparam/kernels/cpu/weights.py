@@ -4,6 +4,8 @@
     KL = sum [(mu - m)^2 k + v k - 1] / 2 - s + log S,      k = 1 / S^2, for the prior N(m, S^2)
     given dKL:   dmu = (mu - m) k dKL     ds = (v k - 1) dKL
 
+and the slope h = g eps / std of g.(std eps) in std^2, but for the factor 1/2.
+
 float32 only: other dtypes have their exponential in torch.
 """
 # mypy: allow-untyped-defs
@@ -32,11 +34,15 @@ def sums_pass(loc, log_scale, sums, m):
     """Write the sums of (mu - m)^2, exp(2 s) and s over each block."""
     for j in range(len(sums)):
         square, v, total = np.float32(0), np.float32(0), np.float32(0)
-        for i in range(j * BLOCK, min((j + 1) * BLOCK, len(loc))):
-            d = loc[i] - m
+        mu, s = (
+            loc[j * BLOCK : (j + 1) * BLOCK],
+            log_scale[j * BLOCK : (j + 1) * BLOCK],
+        )  # slices: LLVM vectorises
+        for i in range(len(mu)):
+            d = mu[i] - m
             square += d * d
-            v += exp32(TWO * log_scale[i])
-            total += log_scale[i]
+            v += exp32(TWO * s[i])
+            total += s[i]
         sums[j, 0], sums[j, 1], sums[j, 2] = square, v, total
 
 
@@ -46,6 +52,13 @@ def slopes_pass(loc, log_scale, grad_loc, grad_log_scale, m, k, grad):
     for i in range(len(loc)):
         grad_loc[i] = (loc[i] - m) * k
         grad_log_scale[i] = exp32(TWO * log_scale[i]) * k - grad
+
+
+@jit
+def noise_slope_pass(g, eps, std, h):
+    """Write g eps / std, 0 where there is no noise."""
+    for i in range(len(h)):
+        h[i] = g[i] * eps[i] / std[i] if std[i] > 0 else np.float32(0)
 
 
 def in_parts(kernel, arrays, *numbers) -> None:
@@ -71,6 +84,13 @@ def variance(log_scale: Tensor) -> Tensor:
     v = torch.empty_like(log_scale)
     in_parts(variance_pass, flat(log_scale, v))
     return v
+
+
+def noise_slope(g: Tensor, eps: Tensor, std: Tensor) -> Tensor:
+    """Return g eps / std in the shape of std, 0 where std is 0."""
+    h = torch.empty_like(std)
+    in_parts(noise_slope_pass, flat(g, eps, std, h))
+    return h
 
 
 def kl_sums(loc: Tensor, log_scale: Tensor, m: float) -> np.ndarray:

@@ -62,10 +62,10 @@ def log_complement(x: Tensor) -> Tensor:
     return torch.where(x > -0.7, torch.log(-torch.expm1(x)), torch.log1p(-torch.exp(x)))
 
 
-def double_series(name: str, x: Tensor, r: Tensor, rows: int | None = None) -> Tensor:
-    """sum_k r^k sum_n table[k, n] x^n, of the first rows."""
+def double_series(name: str, x: Tensor, r: Tensor) -> Tensor:
+    """sum_k r^k sum_n table[k, n] x^n."""
     total = torch.zeros_like(x)
-    for row in table(name)[:rows][::-1].tolist():
+    for row in table(name)[::-1].tolist():
         inner = torch.zeros_like(x)
         for c in reversed(row):
             inner = inner * x + c

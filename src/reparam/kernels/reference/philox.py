@@ -106,7 +106,10 @@ def words(
     """
     shape = tuple(shape)
     if index is None or index.ndim == 0:
-        rows, row_shape = torch.zeros((), dtype=torch.int64) if index is None else index, shape
+        rows, row_shape = (
+            torch.zeros((), dtype=torch.int64, device=key.device) if index is None else index,
+            shape,
+        )
     else:
         rows, row_shape = index[:, None, None], shape[:sample_ndim] + shape[sample_ndim + 1 :]
     count = math.prod(row_shape) * per_number
