@@ -185,8 +185,6 @@ def quantile(kappa, eps, z, table, lengths, mills, centre, tolerance):
             if kappa[i] >= LEAST and q * q < 1.0:
                 r = q * polynomials(table, lengths, q * q, 1.0 / kappa[i])
                 z[i] = 2.0 * np.arcsin(0.5 * r)
-            elif eps[i] == 0.0:
-                z[i] = 0.0
             else:
                 k[m], e[m], where[m] = kappa[i], abs(eps[i]), i
                 x[m] = max(2.0 * PI * centre[i] if kappa[i] < 1.0 else min(abs(q), 2.0), CENTRE)
