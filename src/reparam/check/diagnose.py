@@ -96,7 +96,7 @@ def _name(runner: Runner, probe: Probe, e: Evidence, factor: float, error: float
         return "sign" if factor < 0 else "weight"
     if abs(factor + 1) < min(3 * error, 0.1):
         return "sign"
-    if _constant_ratio(e.g, e.value):
+    if _constant_ratio(e.g, e.value) and abs(np.corrcoef(e.g, e.value)[0, 1]) > 0.9:
         return "support"
     return "dropped"
 
