@@ -77,19 +77,18 @@ def test_nothing_is_kept_beyond_the_inputs():
 
 
 def test_no_memory_is_held_between_forward_and_backward():
-    """Of torch's memory only the results are left, 0 bytes beyond them, and of NumPy's nothing."""
+    """Of NumPy's memory only the results are left, 0 bytes beyond them, and of torch's nothing."""
     loc, log_scale = inputs((512, 256), torch.float32)
     noise = rp.Noise(0).rows(torch.arange(512))
     gaussian(loc, log_scale, noise=noise)  # compiled
     with torch.profiler.profile(profile_memory=True) as watched:
         z, kl = gaussian(loc, log_scale, noise=noise)
-    left = sum(event.self_cpu_memory_usage for event in watched.key_averages())
-    assert left == z.nbytes + kl.nbytes
+    assert sum(event.self_cpu_memory_usage for event in watched.key_averages()) == 0
     tracemalloc.start()
     z, kl = gaussian(loc, log_scale, noise=noise)
     held = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
-    assert held < 4096  # the objects of the graph; the noise would be 524,288
+    assert 0 <= held - z.nbytes - kl.nbytes < 4096  # the objects of the graph; the noise would be 524,288
 
 
 def test_extreme_scales():

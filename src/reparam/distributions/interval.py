@@ -179,9 +179,11 @@ class ContinuousBernoulli(Explicit, torch.distributions.ContinuousBernoulli):
     given: str
 
     def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
-        super().__init__(probs, logits)  # torch's own check of probs cannot run under vmap
         if validate_args is not None:
             self._validate_args = validate_args
+        super().__init__(
+            probs, logits
+        )  # without validate_args: torch's own check of probs cannot run under vmap
         self.given = "logits" if probs is None else "probs"
         if probs is not None:
             self.probs = torch.as_tensor(probs, dtype=self.probs.dtype, device=self.probs.device)

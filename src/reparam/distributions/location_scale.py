@@ -13,6 +13,8 @@ from reparam.distributions.explicit import Explicit
 from reparam.noise import Noise, given
 from reparam.transforms.affine import location_scale_draw
 
+WORKING = (torch.float32, torch.float64)  # dtypes that a map works in; narrower ones are rounded from float32
+
 
 class LocationScale(Explicit):
     """The shared map of the location-scale families: z = loc + scale eps, h(z) = (z - loc) / scale."""
@@ -28,8 +30,10 @@ class LocationScale(Explicit):
             return super().rsample(sample_shape, noise=noise)  # which raises
         noise, shape = given(noise, type(self).__name__), self._extended_shape(torch.Size(sample_shape))
         z = location_scale_draw(self.base_law, noise, shape, self.loc, self.scale)
-        if z is None and type(noise) is Noise:  # a small draw: `noise.draw` without its forms
-            like = self.loc
+        like = self.loc
+        if (
+            z is None and type(noise) is Noise and like.dtype in WORKING
+        ):  # small: `noise.draw` without its forms
             return self.push(noise._draw(self.base_law, shape, like.dtype, like.device, len(sample_shape)))
         return super().rsample(sample_shape, noise=noise) if z is None else z
 
