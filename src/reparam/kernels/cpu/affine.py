@@ -6,7 +6,7 @@ Product and sum are rounded apart, so that z has the bits of `loc + scale * eps`
 
 from torch import Tensor
 
-from reparam.kernels.cpu.fill import CODES, PIECE, one_row, take
+from reparam.kernels.cpu.fill import CODES, PIECE, next_piece, one_row
 from reparam.kernels.cpu.jit import jit
 from reparam.kernels.cpu.threads import together
 
@@ -27,8 +27,8 @@ def affine(loc, scale, eps, z):
 def share(law, key, step, loc, scale, eps, z, taken):
     """Fill eps with noise and z with loc + scale eps, a piece at a time; see `kernels.cpu.fill`."""
     while True:
-        first = PIECE * take(taken.ctypes.data)
-        if first >= len(z):
+        first = PIECE * next_piece(taken, (len(z) + PIECE - 1) // PIECE)
+        if first < 0:
             break
         last = min(first + PIECE, len(z))
         one_row(law, key, step, 0, first, eps[first:last])

@@ -60,6 +60,15 @@ def take(builder, address):
 
 
 @jit(fastmath=False)
+def next_piece(taken, pieces):
+    """The next piece of 0 .. pieces - 1, from both ends in turn, or -1: two threads meet fresh pages far apart."""
+    k = take(taken.ctypes.data)
+    if k >= pieces:
+        return -1
+    return pieces - 1 - k // 2 if k % 2 else k // 2
+
+
+@jit(fastmath=False)
 def one_row(law, key, step, row, first, values):
     """Fill `values` with the numbers first, first + 1, ... of one row; `first` is a multiple of 4."""
     fill_row(key, step, row, first * (values.itemsize // 4) // 4, values)
@@ -77,8 +86,8 @@ def many_rows(law, key, step, rows, values):
 def share_row(law, key, step, row, values, taken):
     """Fill `values` with the numbers of one row."""
     while True:
-        first = PIECE * take(taken.ctypes.data)
-        if first >= len(values):
+        first = PIECE * next_piece(taken, (len(values) + PIECE - 1) // PIECE)
+        if first < 0:
             break
         one_row(law, key, step, row, first, values[first : first + PIECE])
 
@@ -89,11 +98,12 @@ def share_rows(law, key, step, rows, values, taken):
     count = len(values) // len(rows)
     parts = (count + PIECE - 1) // PIECE
     some = max(1, PIECE // count)
+    pieces = len(rows) * parts if parts > 1 else (len(rows) + some - 1) // some
     while True:
-        piece = take(taken.ctypes.data)
-        i = piece // parts if parts > 1 else piece * some
-        if i >= len(rows):
+        piece = next_piece(taken, pieces)
+        if piece < 0:
             break
+        i = piece // parts if parts > 1 else piece * some
         if parts > 1:
             first = piece % parts * PIECE
             last = min(first + PIECE, count)
@@ -108,8 +118,8 @@ def share_keys(law, keys, steps, rows, values, taken):
     count = len(values) // len(keys)
     some = max(1, PIECE // count)
     while True:
-        first = some * take(taken.ctypes.data)
-        if first >= len(keys):
+        first = some * next_piece(taken, (len(keys) + some - 1) // some)
+        if first < 0:
             break
         last = min(first + some, len(keys))
         for k in range(first, last):

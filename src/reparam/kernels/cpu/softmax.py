@@ -10,7 +10,7 @@ from numba.extending import overload
 from torch import Tensor
 
 from reparam.kernels.cpu import elementary as el
-from reparam.kernels.cpu.fill import CODES, PIECE, one_row, take
+from reparam.kernels.cpu.fill import CODES, PIECE, next_piece, one_row
 from reparam.kernels.cpu.gaussian import exp32
 from reparam.kernels.cpu.jit import jit
 from reparam.kernels.cpu.threads import together
@@ -77,8 +77,8 @@ def share(key, step, logits, t, z, taken):
     n, K = z.shape
     some = max(4, PIECE // K // 4 * 4)  # rows: whole blocks of words
     while True:
-        first = some * take(taken.ctypes.data)
-        if first >= n:
+        first = some * next_piece(taken, (n + some - 1) // some)
+        if first < 0:
             break
         last = min(first + some, n)
         one_row(CODE, key, step, 0, first * K, z[first:last].reshape(-1))
