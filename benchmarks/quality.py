@@ -167,8 +167,8 @@ def table(results: dict[str, list[Outcome]], found: int, of: int, psamples: int,
         [
             *lines,
             "",
-            "A cell with two numbers holds the least and the largest p-value of a test with several. Values near 1 are no",
-            "failures: the upper tail is not judged, for the reason that the script gives.",
+            "A cell with two numbers holds the least and the largest p-value of a test with several. Values near 1",
+            "are no failures: the upper tail is not judged, for the reason that the script gives.",
             "",
         ]
     )
