@@ -159,6 +159,11 @@ def quotient(a, b):
     return f"{a[0] / b[0]:.2f} / {a[1] / b[1]:.2f}"
 
 
+def line(name, must, a, a_cpu, b, b_cpu, *quotients):
+    """Return a row of a table: wall and CPU times of two things, and what their quotients are."""
+    return f"| {' | '.join([name, must, *map(both, (a, a_cpu, b, b_cpu)), *quotients])} |"
+
+
 def one_thread_table():
     """Yield the lines of ours against torch's."""
     torch.set_num_threads(1)
@@ -166,17 +171,7 @@ def one_thread_table():
     yield "|---|---|---|---|---|---|---|---|"
     for name, must, ours, peer, repeats in cases():
         (a, a_cpu), (b, b_cpu) = interleaved((ours, peer), repeats)
-        cells = [
-            name,
-            must,
-            both(a),
-            both(a_cpu),
-            both(b),
-            both(b_cpu),
-            quotient(a, b),
-            quotient(a_cpu, b_cpu),
-        ]
-        yield f"| {' | '.join(cells)} |"
+        yield line(name, must, a, a_cpu, b, b_cpu, quotient(a, b), quotient(a_cpu, b_cpu))
 
 
 def two_threads_table():
@@ -185,17 +180,7 @@ def two_threads_table():
     yield "|---|---|---|---|---|---|---|---|"
     for name, must, function in threads_cases():
         (a, a_cpu), (b, b_cpu) = interleaved([with_threads(n, function) for n in (1, 2)], 200)
-        cells = [
-            name,
-            must,
-            both(a),
-            both(a_cpu),
-            both(b),
-            both(b_cpu),
-            quotient(a, b),
-            quotient(b_cpu, a_cpu),
-        ]
-        yield f"| {' | '.join(cells)} |"
+        yield line(name, must, a, a_cpu, b, b_cpu, quotient(a, b), quotient(b_cpu, a_cpu))
 
 
 def main():

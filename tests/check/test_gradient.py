@@ -313,3 +313,19 @@ def test_an_error_at_moved_parameters_is_shown():
 
     with pytest.raises(ValueError, match=r"it raises ValueError \(x must be one\) however little"):
         rp.check.gradient(loss, x, noise=rp.Noise(0))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_surrogate_of_value_zero_is_cleared(dtype):
+    """Its value says nothing of the size of its slope; the gradient that is given does."""
+    x = torch.tensor(2.0, dtype=dtype, requires_grad=True)
+    report = rp.check.gradient(
+        lambda noise: (x - x.detach()) * (1 + noise.normal((), dtype=dtype)),
+        x,
+        noise=rp.Noise(0),
+        reference=torch.ones((), dtype=dtype),
+        tolerance=0.1,
+        max_draws=20_000,
+    )
+    assert report.verdict == "unbiased"
+    assert report.interval[1] < 0.1

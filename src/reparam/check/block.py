@@ -167,10 +167,9 @@ class Block:
         """Return what the bias is measured against, max(|reference|, scale)."""
         return max(self.reference, self.scale)
 
-    @property
-    def sharp(self) -> bool:
-        """Say whether the threshold is far below the natural size of a slope, so that rounding hides no bias."""
-        return self.threshold(0.0) <= SHARP * self.natural
+    def sharp(self, tolerance: float) -> bool:
+        """Say whether rounding hides no bias: it is below the tolerance, or far below the natural size of a slope."""
+        return self.threshold(0.0) <= max(tolerance * self.unit, SHARP * self.natural)
 
     @property
     def factor(self) -> float:

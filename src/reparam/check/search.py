@@ -239,7 +239,9 @@ class Check:
         threshold = block.threshold(options.tolerance)
         if block.guilty and accusable and block.estimate > threshold:
             block.verdict = "biased"
-        elif clearable and not block.mixed and block.sharp and block.bounds(self.share)[1] < threshold:
+            return
+        sure = clearable and not block.mixed and block.sharp(options.tolerance)
+        if sure and block.bounds(self.share)[1] < threshold:
             block.verdict = "unbiased"
 
     def _finish(self) -> None:

@@ -49,9 +49,7 @@ def summarize_block(block: Block, share: float) -> BlockReport:
     variance, error = block.variance
     lower, upper = block.bounds(share)
     unit = block.unit
-    if (
-        unit <= LEAST * block.natural
-    ):  # nothing varies, nothing depends on the block: what is left is rounding
+    if unit <= LEAST * block.natural:  # nothing varies or depends on the block: what is left is rounding
         unit = block.natural or 1.0
     return BlockReport(
         name=block.name,

@@ -2,7 +2,8 @@
 """Memory filled with the numbers of one law: words, then their map, a piece at a time so that it stays in the cache.
 
 A kernel whose last argument is `taken`, a counter in memory, may be called by several threads at once with the same
-arguments: each takes one piece after another until none is left. A number never depends on who made it.
+arguments: each takes one piece after another, from both ends in turn, until none is left. A number never depends on
+who made it.
 """
 
 from numba import types
