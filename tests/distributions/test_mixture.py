@@ -139,7 +139,7 @@ def test_dtypes(dtype):
     z = q.rsample((50,), noise=NOISE)
     assert z.dtype == q.log_prob(z).dtype == q.cdf(z).dtype == dtype
     if dtype in (torch.bfloat16, torch.float16):
-        single = make("Normal", **{n: v.float() for n, v in q.parameters().items()})
+        single = make("Normal", **{n: v.float() for n, v in arguments("Normal", dtype).items()})
         assert torch.equal(z, single.rsample((50,), noise=NOISE).to(dtype))
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from reparam.distributions.arguments import checked_shape, prepared
+from reparam.distributions.narrow import METHODS, cast, round_once, settled, single
 from reparam.noise import Noise, NoiseSpec, given
 
 
@@ -13,6 +14,7 @@ class Distribution(torch.distributions.Distribution):
     """A distribution that says what noise it eats and pushes it: mix in before torch's class of the family.
 
     Tensor parameters are promoted to the widest of their dtypes, also those without dimensions; numbers follow them.
+    bfloat16 and float16 laws compute in float32, on float32 noise, and round once.
 
     A family gives `rule`, `base_law` and `push`; where its noise is not one number per element also `noise_spec`;
     and, unless its rule is "none", `pathwise`.
@@ -26,6 +28,7 @@ class Distribution(torch.distributions.Distribution):
     rule: str = "none"
     base_law: ClassVar[str] = "normal"
     own: ClassVar[tuple[str, ...]] = ()  # parameters that `arg_constraints` does not name
+    through_float32: ClassVar[tuple[str, ...]] = METHODS  # what a float32 twin does in half precision
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -34,6 +37,7 @@ class Distribution(torch.distributions.Distribution):
         init = next(parent.__dict__["__init__"] for parent in cls.__mro__ if "__init__" in parent.__dict__)
         if init is not torch.distributions.Distribution.__init__:
             cls.__init__ = prepared(init)  # type: ignore[method-assign]
+        round_once(cls, cls.through_float32)
 
     def parameters(self) -> dict[str, Tensor]:
         """Return the parameters that the constructor was given, by name."""
@@ -80,11 +84,22 @@ class Distribution(torch.distributions.Distribution):
             return type(self).__new__(type(self))
         return super()._get_checked_instance(cls, _instance)  # type: ignore[no-untyped-call]
 
+    def _as(self, dtype: torch.dtype) -> Any:
+        return cast(self, dtype)
+
+    def _point(self, value: Any, method: str) -> Any:
+        """Return what a method of the float32 twin reads for a value in half precision."""
+        return single(value)
+
+    def _check(self, value: Tensor) -> None:
+        if self._validate_args:
+            self._validate_sample(value)
+
     def _validate_sample(self, value: Tensor) -> None:
         if isinstance(value, Tensor) and not value.numel():
             checked_shape(value, self.batch_shape, self.event_shape)
         else:
-            super()._validate_sample(value)  # type: ignore[no-untyped-call]
+            super()._validate_sample(settled(value, self.support))  # type: ignore[no-untyped-call]
 
     def _eps(self, sample_shape: torch.Size | tuple[int, ...], noise: Noise | None) -> Tensor:
         if isinstance(sample_shape, int):

@@ -1,6 +1,5 @@
 """From any torch distribution to ours: convert, draw, detach."""
 
-import copy
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -9,6 +8,7 @@ from torch import Tensor
 
 from reparam.distributions.arguments import widest
 from reparam.distributions.base import Distribution
+from reparam.distributions.narrow import mapped
 from reparam.noise import Noise
 
 Torch = torch.distributions.Distribution
@@ -129,25 +129,13 @@ def detach(q: AnyDistribution) -> AnyDistribution:
     """
     if not isinstance(q, Torch):
         raise TypeError(f"detach: q must be a torch distribution; got {type(q).__name__}")
-    return _detached(q, {})
+    return mapped(q, _cut, {})
 
 
-def _detached(value: Any, seen: dict[int, Any]) -> Any:
-    """Return a copy without a graph; what was one tensor under two names stays one tensor."""
-    if id(value) in seen:
-        return seen[id(value)]
-    if isinstance(value, Tensor):
-        seen[id(value)] = value.detach()
-        return seen[id(value)]
+def _cut(value: Any) -> Any:
     if isinstance(value, torch.nn.Module):
         raise TypeError(
             f"detach: parameters must be tensors, distributions or transforms; got the module "
             f"{type(value).__name__}; freeze it with requires_grad_(False) instead"
         )
-    if isinstance(value, Torch | torch.distributions.Transform):
-        twin = copy.copy(value)
-        twin.__dict__.update({name: _detached(part, seen) for name, part in twin.__dict__.items()})
-        return twin
-    if isinstance(value, list | tuple) and not isinstance(value, torch.Size):
-        return type(value)(_detached(part, seen) for part in value)
-    return value
+    return value.detach() if isinstance(value, Tensor) else value

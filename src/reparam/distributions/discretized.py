@@ -8,11 +8,12 @@ from torch.distributions import constraints
 from torch.nn.functional import logsigmoid
 
 from reparam.distributions.base import Distribution
+from reparam.distributions.narrow import HALVES, OF_A_POINT
 from reparam.noise import NoiseSpec
 
 
 class _Grid(constraints.Constraint):
-    """The numbers low, low + w, .., high, up to one part in 10^4 of w."""
+    """The numbers low, low + w, .., high, up to one part in 10^4 of w or to the rounding of their dtype."""
 
     is_discrete = True
 
@@ -23,8 +24,16 @@ class _Grid(constraints.Constraint):
     def check(self, value: Tensor) -> Tensor:
         """Return whether each number is of the grid."""
         place = (value.double() - self.low) / self.width
-        near = (place - place.round()).abs() < 1e-4
+        ulp = torch.finfo(value.dtype).eps / self.width if value.dtype in HALVES else 0.0
+        near = (place - place.round()).abs() < (value.double().abs() * ulp).clamp(1e-4, 0.49)
         return near & (place.round() >= 0) & (place.round() < self.bins)
+
+    def nearest(self, value: Tensor) -> Tensor:
+        """Return the float32 number of the grid that a half-precision one stands for; others as they are."""
+        if value.dtype not in HALVES:
+            return value
+        place = ((value.double() - self.low) / self.width).round()
+        return (self.low + self.width * place).float()
 
 
 class DiscretizedLogistic(Distribution):
@@ -88,6 +97,9 @@ class DiscretizedLogistic(Distribution):
     def width(self) -> float:
         """The distance w of two neighbours."""
         return (self.high - self.low) / (self.bins - 1)
+
+    def _point(self, value: Any, method: str) -> Any:
+        return self.support.nearest(value) if method in OF_A_POINT else super()._point(value, method)
 
     def noise_spec(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> NoiseSpec:
         """Return logistic noise, one number per draw."""
@@ -205,6 +217,9 @@ class DiscretizedLogisticMixture(Distribution):
     def support(self) -> Any:
         """The grid."""
         return self.part.support
+
+    def _point(self, value: Any, method: str) -> Any:
+        return self.support.nearest(value) if method in OF_A_POINT else super()._point(value, method)
 
     def noise_spec(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> NoiseSpec:
         """Return logistic noise, one number per draw."""

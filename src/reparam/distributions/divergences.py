@@ -3,15 +3,21 @@
 KL(p || q) = E_p[log p - log q] in nats. InverseGaussian has its own beside the family.
 """
 
+from itertools import product
+from typing import Any
+
 import torch
 from torch import Tensor
-from torch.distributions.kl import register_kl
+from torch.distributions.kl import kl_divergence, register_kl
 
 from reparam import special
 from reparam.distributions.gamma import ExpGamma
+from reparam.distributions.multivariate_normal import LowRankMultivariateNormal, MultivariateNormal
+from reparam.distributions.narrow import half_of, single
 from reparam.distributions.positive import Weibull
 from reparam.distributions.spherical import VonMisesFisher
 from reparam.distributions.von_mises import VonMises
+from reparam.distributions.wishart import Wishart
 from reparam.special.logarithms import log_quotient
 
 EULER = 0.57721566490153286061
@@ -54,3 +60,52 @@ def _kl_von_mises_fisher(p: VonMisesFisher, q: VonMisesFisher) -> Tensor:
     apart = (p.loc - q.loc).square().sum(-1) / 2
     norms = (q._log_norm() - p._log_norm()).to(k.dtype)
     return norms + (other - k) * gap + other * (1 - gap) * apart
+
+
+def _kl_wishart(p: torch.distributions.Wishart, q: torch.distributions.Wishart) -> Tensor:
+    """KL = n_q/2 (log|V_q| - log|V_p|) + n_p/2 (tr V_q^{-1} V_p - d) + log Gamma_d(n_q/2) - log Gamma_d(n_p/2)
+
+    + (n_p - n_q)/2 psi_d(n_p/2), with V = L L' and psi_d(a) = sum_{i<d} psi(a - i/2).
+    """
+    (m, L), (n, K), d = _bartlett(p), _bartlett(q), p.event_shape[-1]
+    steps = torch.arange(d, dtype=m.dtype, device=m.device) / 2
+    psi = torch.digamma(m.unsqueeze(-1) / 2 - steps).sum(-1)
+    volume = (K.diagonal(dim1=-2, dim2=-1).log() - L.diagonal(dim1=-2, dim2=-1).log()).sum(-1)
+    shape = torch.broadcast_shapes(K.shape, L.shape)
+    trace = (
+        torch.linalg.solve_triangular(K.expand(shape), L.expand(shape), upper=False).square().sum((-2, -1))
+    )
+    norms = torch.mvlgamma(n / 2, d) - torch.mvlgamma(m / 2, d)
+    value = n * volume + m / 2 * (trace - d) + norms + (m - n) / 2 * psi
+    return value.to(torch.promote_types(p.df.dtype, q.df.dtype))
+
+
+def _bartlett(law: Any) -> tuple[Tensor, Tensor]:
+    """Return df and L of a Wishart law, at least in float32."""
+    wide = law._as(torch.float32) if half_of(law) else law
+    return single(law.df), wide._unbroadcasted_scale_tril
+
+
+def _kl_gaussian(p: Any, q: Any) -> Tensor:
+    """Return torch's formula; in half precision that of the float32 twins, rounded once."""
+    return kl_divergence(_plain(p), _plain(q)).to(torch.promote_types(p.loc.dtype, q.loc.dtype))
+
+
+def _plain(law: Any) -> torch.distributions.Distribution:
+    """Return a Gaussian law as one of torch's own class, at least in float32."""
+    wide = law._as(torch.float32) if half_of(law) else law
+    if isinstance(wide, LowRankMultivariateNormal):
+        given = wide.loc, wide._unbroadcasted_cov_factor, wide._unbroadcasted_cov_diag
+        return torch.distributions.LowRankMultivariateNormal(*given, validate_args=False)
+    factor = wide._unbroadcasted_scale_tril
+    return torch.distributions.MultivariateNormal(wide.loc, scale_tril=factor, validate_args=False)
+
+
+for pair in product((MultivariateNormal, LowRankMultivariateNormal), repeat=2):
+    register_kl(*pair)(_kl_gaussian)
+for pair in (
+    (Wishart, Wishart),
+    (Wishart, torch.distributions.Wishart),
+    (torch.distributions.Wishart, Wishart),
+):
+    register_kl(*pair)(_kl_wishart)

@@ -13,9 +13,8 @@ from torch import Tensor
 
 from reparam.distributions.base import Distribution, result_dtype
 from reparam.distributions.laws import Law
+from reparam.distributions.narrow import HALVES
 from reparam.noise import NoiseSpec
-
-HALVES = (torch.bfloat16, torch.float16)
 
 
 class Univariate(Distribution):
@@ -25,6 +24,7 @@ class Univariate(Distribution):
     is float32, all arithmetic is float32, and results are rounded once.
     """
 
+    through_float32 = ("entropy",)  # this class does the rest itself, some of it in float64
     families: ClassVar[dict[str, Any]] = {}  # every one-dimensional family by its qualified name
 
     def __init_subclass__(cls) -> None:

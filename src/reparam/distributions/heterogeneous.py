@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 
+from reparam.distributions.base import Distribution
 from reparam.distributions.categorical import Categorical
 from reparam.distributions.convert import alike, convert
 from reparam.distributions.explicit import Univariate
@@ -95,6 +96,9 @@ class Mixture(Solved):
             f"{k}.{name}": v for k, c in enumerate(self.components) for name, v in c.parameters().items()
         }
         return self.mixture_distribution.parameters() | inner
+
+    def _as(self, dtype: torch.dtype) -> Any:
+        return Distribution._as(self, dtype)  # logits as they were given
 
     def rebuilt(self, change: Callable[[str, Tensor], Tensor]) -> Any:
         """Return the family at the parameters change(name, value), without validation."""

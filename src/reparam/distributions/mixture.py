@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from reparam.distributions.base import Distribution
 from reparam.distributions.categorical import Categorical, scores
 from reparam.distributions.convert import alike, convert, detach
 from reparam.distributions.explicit import Univariate
@@ -88,6 +89,9 @@ class MixtureSameFamily(Univariate, torch.distributions.MixtureSameFamily):
         weights = self._mixture_distribution.parameters()
         own = self._component_distribution.parameters()
         return {**weights, **{f"component_{n}" if n in weights else n: value for n, value in own.items()}}
+
+    def _as(self, dtype: torch.dtype) -> Any:
+        return Distribution._as(self, dtype)  # logits as they were given
 
     def rebuilt(
         self, change: Callable[[str, Tensor], Tensor] = lambda name, value: value, **changed: Tensor

@@ -48,8 +48,7 @@ class Multivariate(Distribution):
         """Return log q(x) in nats; empty for an empty batch, which torch's formulas cannot reshape."""
         if value.numel() and 0 not in self.batch_shape:
             return super().log_prob(value)  # type: ignore[no-untyped-call]
-        if self._validate_args:
-            self._validate_sample(value)
+        self._check(value)
         batch = value.shape[: value.ndim - len(self.event_shape)]
         return value.sum(tuple(range(len(batch), value.ndim))).expand(
             torch.broadcast_shapes(batch, self.batch_shape)

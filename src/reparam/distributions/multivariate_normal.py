@@ -8,6 +8,7 @@ from torch.distributions import constraints
 from torch.nn.functional import logsigmoid
 
 from reparam.distributions.multivariate import Multivariate, matvec
+from reparam.distributions.narrow import kept_narrow, single
 from reparam.noise import NoiseSpec
 
 MATRICES = ("covariance_matrix", "precision_matrix", "scale_tril")
@@ -48,7 +49,8 @@ class MultivariateNormal(Multivariate, torch.distributions.MultivariateNormal):
     ) -> None:
         matrices = (covariance_matrix, precision_matrix, scale_tril)
         self._given = given_matrix("MultivariateNormal", matrices)
-        super().__init__(loc, *matrices, validate_args=validate_args)
+        super().__init__(*map(single, (loc, *matrices)), validate_args=validate_args)
+        kept_narrow(self, loc.dtype)
 
     def parameters(self) -> dict[str, Tensor]:
         """Return loc and the matrix that was given, by name."""
@@ -96,6 +98,16 @@ class LowRankMultivariateNormal(Multivariate, torch.distributions.LowRankMultiva
     """
 
     rule = "explicit"
+
+    def __init__(
+        self, loc: Tensor, cov_factor: Tensor, cov_diag: Tensor, validate_args: bool | None = None
+    ) -> None:
+        super().__init__(*map(single, (loc, cov_factor, cov_diag)), validate_args=validate_args)
+        kept_narrow(self, loc.dtype)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> "LowRankMultivariateNormal":
+        """Return the distribution with a larger batch shape."""
+        return torch.distributions.LowRankMultivariateNormal.expand(self, batch_shape, self.blank(_instance))
 
     def noise_spec(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> NoiseSpec:
         """Return normal noise, r + d numbers per draw."""

@@ -17,7 +17,7 @@ from torch.nn.functional import logsigmoid
 from reparam.distributions.arguments import holds
 from reparam.distributions.base import Distribution, result_dtype
 from reparam.distributions.categorical import Lazy, parameters, raw
-from reparam.distributions.explicit import HALVES
+from reparam.distributions.narrow import HALVES
 from reparam.noise import Noise, NoiseSpec, given
 from reparam.transforms.relaxation import relaxed_one_hot, relaxed_one_hot_draw
 
@@ -88,6 +88,11 @@ class RelaxedBernoulli(Distribution, torch.distributions.RelaxedBernoulli):
         """Return {"probs": ...} or {"logits": ...}, as given."""
         inner = self.base_dist
         return {"probs" if inner.__dict__.get("probs") is inner._param else "logits": inner._param}
+
+    def _point(self, value: Any, method: str) -> Any:
+        if method in ("log_prob", "pathwise"):
+            return _inside(value, 1 - torch.finfo(value.dtype).eps / 2)
+        return super()._point(value, method)
 
     def push(self, eps: Tensor) -> Tensor:
         """Return sigmoid((logits + eps) / t)."""
@@ -192,7 +197,8 @@ class RelaxedOneHotCategorical(Distribution, torch.distributions.RelaxedOneHotCa
             return super().rsample(sample_shape, noise=noise)  # which raises
         noise, scores = given(noise, type(self).__name__), self._scores()
         spec = self.noise_spec(sample_shape)
-        z = relaxed_one_hot_draw(scores, noise, spec, _temperature(self, scores))
+        narrow = spec.dtype != scores.dtype
+        z = None if narrow else relaxed_one_hot_draw(scores, noise, spec, _temperature(self, scores))
         return self.push(noise.draw(spec)) if z is None else z
 
     def sample(
@@ -201,6 +207,9 @@ class RelaxedOneHotCategorical(Distribution, torch.distributions.RelaxedOneHotCa
         """Draw the same numbers without a graph."""
         with torch.no_grad():
             return self.rsample(sample_shape, noise=noise)
+
+    def _point(self, value: Any, method: str) -> Any:
+        return _inside(value) if method == "log_prob" else super()._point(value, method)
 
     def push(self, eps: Tensor) -> Tensor:
         """Return softmax((log probs + eps) / t)."""

@@ -25,13 +25,14 @@ from reparam.special.spherical import log_sphere_area, log_sphere_integral, one_
 
 
 class _Sphere(constraints.Constraint):
-    """Vectors of length 1 up to 1e-4."""
+    """Vectors of length 1 up to 1e-4, or to the rounding of their dtype."""
 
     event_dim = 1
 
     def check(self, value: Tensor) -> Tensor:
         """Return whether each vector has length 1."""
-        return (torch.linalg.vector_norm(value, dim=-1) - 1).abs() < 1e-4
+        length = torch.linalg.vector_norm(value.double(), dim=-1)
+        return (length - 1).abs() < max(1e-4, torch.finfo(value.dtype).eps)
 
 
 SPHERE = _Sphere()

@@ -10,6 +10,7 @@ from torch.nn.functional import logsigmoid
 from reparam import special
 from reparam.distributions.multivariate import Multivariate
 from reparam.distributions.multivariate_normal import given_matrix
+from reparam.distributions.narrow import kept_narrow, single
 
 
 class Wishart(Multivariate, torch.distributions.Wishart):
@@ -55,7 +56,8 @@ class Wishart(Multivariate, torch.distributions.Wishart):
             )
         df = torch.as_tensor(df, dtype=matrix.dtype, device=matrix.device)
         batch = torch.broadcast_shapes(df.shape, matrix.shape[:-2])
-        self._fill(df.expand(batch), matrix.expand(*batch, *matrix.shape[-2:]), validate_args)
+        self._fill(single(df).expand(batch), single(matrix).expand(*batch, *matrix.shape[-2:]), validate_args)
+        kept_narrow(self, matrix.dtype)
 
     def _fill(self, df: Tensor, matrix: Tensor, validate_args: bool | None) -> None:
         """Set what torch's class keeps; its own __init__ would warn of small df, which are drawn rightly here."""
@@ -76,7 +78,8 @@ class Wishart(Multivariate, torch.distributions.Wishart):
         new, batch = self.blank(_instance), torch.Size(batch_shape)
         new._given = self._given
         matrix = getattr(self, self._given).expand(batch + self.event_shape)
-        new._fill(self.df.expand(batch), matrix, validate_args=False)
+        new._fill(single(self.df).expand(batch), single(matrix), validate_args=False)
+        kept_narrow(new, matrix.dtype)
         new._validate_args = self._validate_args
         return new
 

@@ -54,6 +54,9 @@ class Independent(Wrapper, torch.distributions.Independent):
     ) -> None:
         super().__init__(convert(base_distribution), reinterpreted_batch_ndims, validate_args=validate_args)
 
+    def _check(self, value: Tensor) -> None:
+        self.base_dist._check(value)
+
     def push(self, eps: Tensor) -> Tensor:
         """Return g(eps; phi) of the base distribution."""
         return self.base_dist.push(eps)
