@@ -1,4 +1,4 @@
-"""Write docs/families.md from the docstrings of the distributions and their measured accuracy and speed.
+"""Write docs/families.md and docs/families/*.md from the docstrings of the distributions and their measured accuracy and speed.
 
 PYTHONPATH=src python scripts/make_families_page.py
 """
@@ -6,11 +6,23 @@ PYTHONPATH=src python scripts/make_families_page.py
 import inspect
 import re
 from pathlib import Path
+from typing import Any
 
 from reparam import distributions as D
 
 ROOT = Path(__file__).parent.parent
-OUT = ROOT / "docs/families.md"
+DOCS = ROOT / "docs"
+PLACED = ("journal", "booktitle", "howpublished", "publisher")
+HEAD = """# Families
+
+A page for each, made by `scripts/make_families_page.py` from the docstrings and the committed measurements.
+
+Errors are the worst at the references, in float64 where nothing else is said (`benchmarks/results/accuracy.md`). Times
+are for float32, 10^6 numbers, one thread; the ratio is to torch's class in the same run, for VonMises to its forward
+pass, which has no derivative (`benchmarks/results/distributions.md`). The rule says how a draw depends on its
+parameters: explicit (a formula in the noise), implicit (a quantile, differentiated by its law), relaxed (a continuous
+stand-in) or none (no derivative: use an estimator).
+"""
 PLACES = ("cdf", "survival function", "log_prob", "quantile")
 
 
@@ -59,34 +71,85 @@ def speed() -> dict[str, list[str]]:
     }
 
 
-def page() -> str:
-    """Return the page."""
-    precise, fast = accuracy(), speed()
-    families = [
-        getattr(D, name)
-        for name in sorted(D.__all__)
-        if inspect.isclass(getattr(D, name)) and issubclass(getattr(D, name), D.Distribution)
+def sources() -> dict[str, str]:
+    """Return the entries of the bibliography as sentences, by key."""
+    out = {}
+    for entry in re.split(r"^@\w+\{", (ROOT / "docs/references.bib").read_text(), flags=re.M)[1:]:
+        key = entry.split(",")[0]
+        fields = dict(re.findall(r"(\w+)\s*=\s*\{(.*?)\}(?:,\n|\n\})", entry, flags=re.S))
+        place = next((fields[name] for name in PLACED if name in fields), "")
+        parts = (fields["author"], fields["title"], place, fields["year"])
+        out[key] = ". ".join(plain(part).rstrip(".") for part in parts if part) + "."
+    return out
+
+
+def plain(text: str) -> str:
+    """Return a field of the bibliography without its markup."""
+    letters = re.sub(r"\\v\{(\w)\}", r"\1", text)
+    return re.sub(r"\s+", " ", re.sub(r"[{}\\']", "", letters)).replace("--", "-").replace(" and ", "; ")
+
+
+def families() -> list[Any]:
+    """Return every family, by name."""
+    classes = [getattr(D, name) for name in sorted(D.__all__)]
+    return [
+        c for c in classes if inspect.isclass(c) and issubclass(c, D.Distribution) and c is not D.Distribution
     ]
-    families = [family for family in families if family is not D.Distribution]
+
+
+def rule_of(family: Any) -> str:
+    """Return how a draw depends on its parameters."""
+    return family.rule if isinstance(family.rule, str) else "that of the base"
+
+
+def page(family: Any, measured: list[str], known: dict[str, str]) -> str:
+    """Return the page of one family."""
+    name = family.__name__
+    text = inspect.cleandoc(family.__doc__ or "").split("\nExample:")[0]
+    text, _, cited = text.partition("\nSource: ")
+    more = [part for part in re.split(r"\n\n", cited.partition(".")[2]) if part.strip()]
+    signature = inspect.signature(family.__init__)
+    arguments = ", ".join(list(signature.parameters)[1:])
     parts = [
-        "# Families\n\nMade by `scripts/make_families_page.py` from the docstrings and the committed measurements.\n\n"
-        "Errors are the worst at the references, in float64 where nothing else is said "
-        "(`benchmarks/results/accuracy.md`). Times are for float32, 10^6 numbers, one thread; the ratio is to torch's "
-        "class in the same run, for VonMises to its forward pass, which has no derivative "
-        "(`benchmarks/results/distributions.md`). `rule` says how a draw depends on its parameters: explicit (a "
-        "formula in the noise), implicit (a quantile, differentiated by its law), relaxed (a continuous stand-in) or "
-        "none (no derivative: use an estimator).\n",
-        " · ".join(f"[{family.__name__}](#{family.__name__.lower()})" for family in families) + "\n",
+        f"# {name}\n\n`reparam.distributions.{name}({arguments})`, rule: {rule_of(family)}. "
+        f"Code: `{Path(inspect.getsourcefile(family)).relative_to(ROOT)}`.\n",
+        f"```text\n{chr(10).join([text.strip(), *more]).strip()}\n```\n",
     ]
-    for family in families:
-        rule = family.rule if isinstance(family.rule, str) else "that of the base"
-        text = inspect.cleandoc(family.__doc__ or "").split("\nExample:")[0].strip()
-        parts.append(f"## {family.__name__}\n\nRule: {rule}.\n\n```text\n{text}\n```\n")
-        measured = precise.get(family.__name__, []) + fast.get(family.__name__, [])
-        if measured:
-            parts.append("\n".join(f"- {sentence}" for sentence in measured) + "\n")
+    if measured:
+        parts.append("## Measured\n\n" + "\n".join(f"- {sentence}" for sentence in measured) + "\n")
+    keys = re.findall(r"[a-z-]+\d{4}", cited.partition(".")[0])
+    if keys:
+        parts.append("## Source\n\n" + "\n".join(f"- {known[key]}" for key in keys) + "\n")
+    parts.append("[All families](../families.md)\n")
     return "\n".join(parts)
 
 
+def index() -> str:
+    """Return the page that lists all families."""
+    lines = []
+    for family in families():
+        law = (family.__doc__ or "").splitlines()[0].replace("|", "\\|")
+        name = family.__name__
+        lines.append(f"| [{name}](families/{name.lower()}.md) | {rule_of(family)} | {law} |")
+    return "\n".join([HEAD, "| family | rule | law |", "| --- | --- | --- |", *lines, ""])
+
+
+def pages() -> dict[str, str]:
+    """Return every page by its path in docs."""
+    precise, fast, known = accuracy(), speed(), sources()
+    out = {"families.md": index()}
+    for family in families():
+        name = family.__name__
+        measured = precise.get(name, []) + fast.get(name, [])
+        out[f"families/{name.lower()}.md"] = page(family, measured, known)
+    return out
+
+
 if __name__ == "__main__":
-    OUT.write_text(page())
+    made = pages()
+    (DOCS / "families").mkdir(exist_ok=True)
+    for old in (DOCS / "families").glob("*.md"):
+        if f"families/{old.name}" not in made:
+            old.unlink()
+    for path, text in made.items():
+        (DOCS / path).write_text(text)

@@ -21,6 +21,8 @@ class Bernoulli(Distribution, torch.distributions.Bernoulli):
 
     Gradient: rule "none": b is piecewise constant in the parameter. Use an estimator of `reparam.expect`.
 
+    Source: maddison2017.
+
     Example:
         >>> import reparam as rp
         >>> rp.distributions.Bernoulli(probs=torch.tensor([0.0, 1.0])).sample((3,), noise=rp.Noise(0)).tolist()

@@ -65,6 +65,8 @@ class Categorical(Distribution, Lazy):
 
     Gradient: rule "none": z is an integer. Use an estimator of `reparam.expect`.
 
+    Source: maddison2017.
+
     Example:
         >>> import reparam as rp
         >>> rp.distributions.Categorical(probs=torch.tensor([0.0, 1.0, 0.0])).sample((3,), noise=rp.Noise(0))
@@ -111,6 +113,8 @@ class OneHotCategorical(Distribution, torch.distributions.OneHotCategorical):
     Shape: parameter (*B, K), batch shape (*B), event shape (K,).
 
     Gradient: rule "none": z is piecewise constant. Use an estimator of `reparam.expect`.
+
+    Source: maddison2017.
 
     Example:
         >>> import reparam as rp

@@ -67,6 +67,8 @@ class Geometric(_Count, torch.distributions.Geometric):
 
     Gradient: rule "none": k is an integer. Use an estimator of `reparam.expect`.
 
+    Source: devroye1986.
+
     Example:
         >>> import reparam as rp
         >>> Geometric(probs=torch.tensor([1.0, 0.01])).sample(noise=rp.Noise(0))[0]
@@ -118,6 +120,8 @@ class Poisson(_Count, torch.distributions.Poisson):
 
     Gradient: rule "none": k is an integer. Use an estimator of `reparam.expect`. `cdf` and `log_prob` are
     differentiable in rate.
+
+    Source: devroye1986.
 
     Example:
         >>> Poisson(torch.tensor(3.0)).cdf(torch.tensor(0.0))
@@ -178,6 +182,8 @@ class Binomial(_Trials, torch.distributions.Binomial):
     Gradient: rule "none": k is an integer. Use an estimator of `reparam.expect`. `cdf` and `log_prob` are
     differentiable in p.
 
+    Source: devroye1986.
+
     Example:
         >>> Binomial(3, probs=torch.tensor(0.5)).cdf(torch.tensor(1.0))
         tensor(0.5000)
@@ -218,6 +224,8 @@ class NegativeBinomial(_Trials, torch.distributions.NegativeBinomial):
 
     Gradient: rule "none": k is an integer. Use an estimator of `reparam.expect`. `cdf` and `log_prob` are
     differentiable in r and p.
+
+    Source: devroye1986.
 
     Example:
         >>> NegativeBinomial(1.0, probs=torch.tensor(0.5)).cdf(torch.tensor(1.0))

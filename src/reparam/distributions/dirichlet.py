@@ -38,6 +38,8 @@ class Dirichlet(Multivariate, torch.distributions.Dirichlet):
     derivative of `push` at fixed eps, which is another field of the same law. `pathwise`: shape (*S, *B, K, K).
     Double backward and forward mode work; derivatives in eps are those of `push`.
 
+    Source: jankowiak2018.
+
     Example:
         >>> import reparam as rp
         >>> q = Dirichlet(torch.full((4,), 1e-3, dtype=torch.float64))

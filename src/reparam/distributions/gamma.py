@@ -96,6 +96,8 @@ class Gamma(GammaLike, torch.distributions.Gamma):
     vmap, compile; second derivatives exact, a third one raises. A draw below the smallest float is 0: for small
     concentrations use ExpGamma.
 
+    Source: figurnov2018.
+
     Example:
         >>> q = Gamma(torch.tensor(2.0), torch.tensor(1.0))
         >>> q.cdf(torch.tensor(2.0))
@@ -128,6 +130,8 @@ class Chi2(GammaLike, torch.distributions.Chi2):
     Shape: the shape of df is the batch shape; scalar events.
 
     Gradient: implicit, unbiased; dz/ddf = z dy/dalpha / 2. Reverse, forward, vmap, compile; second derivatives exact.
+
+    Source: figurnov2018.
 
     Example:
         >>> Chi2(torch.tensor(2.0)).survival(torch.tensor(2.0))
@@ -163,6 +167,8 @@ class InverseGamma(GammaLike, torch.distributions.InverseGamma):
     Gradient: implicit, unbiased; dz/dalpha = -z dy/dalpha, dz/drate = z / rate. Reverse, forward, vmap, compile;
     second derivatives exact. A draw beyond the largest float is inf, one below half the smallest 0, which the support
     holds.
+
+    Source: figurnov2018.
 
     Example:
         >>> InverseGamma(torch.tensor(1.0), torch.tensor(1.0)).cdf(torch.tensor(1.0))
@@ -203,6 +209,8 @@ class ExpGamma(GammaLike):
 
     Gradient: implicit, unbiased; dz/dalpha = dy/dalpha, dz/drate = -1 / rate. Reverse, forward, vmap, compile;
     second derivatives exact, a third one raises.
+
+    Source: figurnov2018.
 
     Example:
         >>> ExpGamma(torch.tensor(1e-3), torch.tensor(1.0)).icdf(torch.tensor(0.5))

@@ -43,6 +43,8 @@ class Mixture(Solved):
         TypeError: for a component that is no one-dimensional family on the line.
         ValueError: for a number of components that is not K.
 
+    Source: figurnov2018.
+
     Example:
         >>> from reparam.distributions import Categorical, Gamma, Normal
         >>> one = torch.tensor(1.0)

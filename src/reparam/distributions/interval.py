@@ -27,6 +27,8 @@ class Uniform(Explicit, torch.distributions.Uniform):
     Gradient: explicit, unbiased for f continuous at the ends; dz/dlow = 1 - eps, dz/dhigh = eps. Double backward
     and forward mode work.
 
+    Source: devroye1986.
+
     Example:
         >>> Uniform(torch.tensor(-1.0), torch.tensor(3.0)).cdf(torch.tensor(0.0))
         tensor(0.2500)
@@ -74,6 +76,8 @@ class Kumaraswamy(Explicit, torch.distributions.Kumaraswamy):
 
     Gradient: explicit, unbiased; dz/da = -z log z / a, dz/db = z w log w / (a b (1 - w)) with w = 1 - z^a. Double
     backward and forward mode work.
+
+    Source: devroye1986.
 
     Example:
         >>> Kumaraswamy(torch.tensor(2.0), torch.tensor(3.0)).survival(torch.tensor(0.5))
@@ -168,6 +172,8 @@ class ContinuousBernoulli(Explicit, torch.distributions.ContinuousBernoulli):
 
     Raises:
         ValueError: probs is 0 or 1 or beyond (pass logits instead); both or neither parameter is given.
+
+    Source: loaiza-ganem2019.
 
     Example:
         >>> ContinuousBernoulli(probs=torch.tensor(0.5)).mean

@@ -39,6 +39,8 @@ class InverseGaussian(Solved):
     Gradient: implicit, unbiased; with K(b) = 1 - b M(b), dz/dmu = 2 z^2 (1 - K)/(mu (z + mu)) and
     dz/dlambda = z (mu - z + 2 z K)/(lambda (z + mu)). Reverse, forward, vmap, compile; second derivatives exact.
 
+    Source: figurnov2018.
+
     Example:
         >>> q = InverseGaussian(torch.tensor(1.0), torch.tensor(1.0))
         >>> q.cdf(torch.tensor(1.0))

@@ -75,6 +75,8 @@ class Laplace(LocationScale, torch.distributions.Laplace):
 
     Gradient: explicit, unbiased; dz/dloc = 1, dz/dscale = (z - loc) / scale. Double backward and forward mode work.
 
+    Source: devroye1986.
+
     Example:
         >>> q = Laplace(torch.tensor(1.0), torch.tensor(0.5))
         >>> q.cdf(torch.tensor(1.0))
@@ -97,6 +99,8 @@ class Cauchy(LocationScale, torch.distributions.Cauchy):
     Shape: loc and scale broadcast to the batch shape; scalar events.
 
     Gradient: explicit, unbiased; dz/dloc = 1, dz/dscale = (z - loc) / scale. Double backward and forward mode work.
+
+    Source: devroye1986.
 
     Example:
         >>> q = Cauchy(torch.tensor(0.0), torch.tensor(1.0))
@@ -121,6 +125,8 @@ class Gumbel(LocationScale, torch.distributions.Gumbel):
 
     Gradient: explicit, unbiased; dz/dloc = 1, dz/dscale = (z - loc) / scale. Double backward and forward mode work.
 
+    Source: devroye1986.
+
     Example:
         >>> q = Gumbel(torch.tensor(0.0), torch.tensor(1.0))
         >>> q.log_prob(torch.tensor(0.0))
@@ -143,6 +149,8 @@ class Logistic(LocationScale):
     Shape: loc and scale broadcast to the batch shape; scalar events.
 
     Gradient: explicit, unbiased; dz/dloc = 1, dz/dscale = (z - loc) / scale. Double backward and forward mode work.
+
+    Source: devroye1986.
 
     Example:
         >>> q = Logistic(torch.tensor(0.0), torch.tensor(1.0))

@@ -48,6 +48,8 @@ class MixtureSameFamily(Univariate, torch.distributions.MixtureSameFamily):
     Raises:
         TypeError: for components of another kind.
 
+    Source: figurnov2018.
+
     Example:
         >>> import reparam as rp
         >>> logits, loc = torch.zeros(2), torch.tensor([-2.0, 2.0])

@@ -30,6 +30,8 @@ class MultivariateNormal(Multivariate, torch.distributions.MultivariateNormal):
     L). `pathwise`: dz_i/dloc_j = delta_ij; for the matrix M, dz_i/dM_jk of shape (*S, *B, d, d, d), where d
     backward passes are paid. Double backward and forward mode work.
 
+    Source: mohamed2020.
+
     Example:
         >>> import reparam as rp
         >>> q = MultivariateNormal(torch.zeros(2), scale_tril=torch.eye(2))
@@ -90,6 +92,8 @@ class LowRankMultivariateNormal(Multivariate, torch.distributions.LowRankMultiva
     the mean of dz/dphi over them, which solves the same continuity equation: with a = C^{-1} (z - loc), C the
     covariance, dz_i/dW_ij = (W' a)_j and dz_i/dD_i = a_i / 2.
 
+    Source: mohamed2020.
+
     Example:
         >>> import reparam as rp
         >>> q = LowRankMultivariateNormal(torch.zeros(3), torch.ones(3, 1), torch.ones(3))
@@ -147,6 +151,8 @@ class LogisticNormal(Multivariate, torch.distributions.LogisticNormal):
 
     Gradient: explicit, unbiased; double backward and forward mode work. `pathwise`: dz_i/dphi_k of shape
     (*S, *B, K + 1, K).
+
+    Source: atchison1980.
 
     Example:
         >>> import reparam as rp

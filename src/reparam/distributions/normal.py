@@ -22,6 +22,8 @@ class Normal(LocationScale, torch.distributions.Normal):
 
     Gradient: explicit, unbiased; dz/dloc = 1, dz/dscale = (z - loc) / scale. Double backward and forward mode work.
 
+    Source: devroye1986.
+
     Example:
         >>> import reparam as rp
         >>> q = rp.distributions.Normal(torch.tensor(1.0), torch.tensor(0.5))
@@ -46,6 +48,8 @@ class LogNormal(Explicit, torch.distributions.LogNormal):
 
     Gradient: explicit, unbiased; dz/dloc = z, dz/dscale = z (log z - loc) / scale. Double backward and forward mode
     work. A draw below half the smallest float is 0, which the support holds.
+
+    Source: devroye1986.
 
     Example:
         >>> q = LogNormal(torch.tensor(0.0), torch.tensor(1.0))

@@ -23,6 +23,8 @@ class Pareto(Explicit, torch.distributions.Pareto):
     Gradient: explicit; dz/dscale = z / scale, dz/dalpha = -z log(z / scale) / alpha; unbiased for an f that is
     zero at the edge of the support or does not jump there. Double backward and forward mode work.
 
+    Source: devroye1986.
+
     Example:
         >>> Pareto(torch.tensor(1.0), torch.tensor(2.0)).survival(torch.tensor(10.0))
         tensor(0.0100)
@@ -64,6 +66,8 @@ class GeneralizedPareto(Explicit, torch.distributions.GeneralizedPareto):
 
     Gradient: explicit; dz/dloc = 1, dz/dscale = y, dz/dc = scale (eps (1 + c y) - y) / c (limit scale eps^2 / 2);
     unbiased for an f that does not jump at the edge of the support. Double backward and forward mode work.
+
+    Source: devroye1986.
 
     Example:
         >>> q = GeneralizedPareto(torch.tensor(0.0), torch.tensor(1.0), torch.tensor(0.0))

@@ -21,6 +21,8 @@ class Exponential(Explicit, torch.distributions.Exponential):
 
     Gradient: explicit, unbiased; dz/drate = -z / rate. Double backward and forward mode work.
 
+    Source: devroye1986.
+
     Example:
         >>> Exponential(torch.tensor(2.0)).survival(torch.tensor(1.0))
         tensor(0.1353)
@@ -59,6 +61,8 @@ class Weibull(Explicit, torch.distributions.Weibull):
 
     Gradient: explicit, unbiased; dz/dscale = z / scale, dz/dconcentration = -z log(z / scale) / concentration.
     Double backward and forward mode work. A draw below half the smallest float is 0, which the support holds.
+
+    Source: devroye1986.
 
     Example:
         >>> Weibull(torch.tensor(1.0), torch.tensor(2.0)).survival(torch.tensor(1.0))
@@ -130,6 +134,8 @@ class HalfNormal(Half, torch.distributions.HalfNormal):
     Gradient: explicit, unbiased; dz/dscale = z / scale. Double backward and forward mode work. The map is a fold:
     antithetic noise gives equal, not opposite, draws.
 
+    Source: devroye1986.
+
     Example:
         >>> HalfNormal(torch.tensor(2.0)).cdf(torch.tensor(2.0))
         tensor(0.6827)
@@ -151,6 +157,8 @@ class HalfCauchy(Half, torch.distributions.HalfCauchy):
 
     Gradient: explicit, unbiased; dz/dscale = z / scale. Double backward and forward mode work. The map is a fold:
     antithetic noise gives equal, not opposite, draws.
+
+    Source: devroye1986.
 
     Example:
         >>> HalfCauchy(torch.tensor(2.0)).cdf(torch.tensor(2.0))

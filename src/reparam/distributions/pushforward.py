@@ -52,6 +52,8 @@ class Pushforward(Wrapped, Solved):
     Raises:
         TypeError: for a base without a distribution function, or a transform whose branches are not known.
 
+    Source: devroye1986.
+
     Example:
         >>> from reparam.distributions import Normal
         >>> from reparam.transforms.branches import Square
@@ -197,6 +199,8 @@ class Folded(Pushforward):
     Gradient: that of the base times the sign of the base's draw, unbiased: |x| is continuous. Antithetic noise of a
     symmetric base gives equal, not opposite, draws. `pathwise(x)` is the mean over the preimages x and -x, weighted
     by their densities. Double backward and forward mode work where they do for the base.
+
+    Source: devroye1986.
 
     Example:
         >>> from reparam.distributions import Normal

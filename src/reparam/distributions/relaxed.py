@@ -55,7 +55,7 @@ class RelaxedBernoulli(Distribution, torch.distributions.RelaxedBernoulli):
     At low temperatures draws round to 0 and 1, where `log_prob` is that of the float next to them. The logit of a
     draw, which does not round, follows Logistic(logits / t, 1 / t): densities and KL are exact in that law.
 
-    References: maddison2017, jang2017.
+    Source: maddison2017, jang2017.
 
     Example:
         >>> import reparam as rp
@@ -144,7 +144,7 @@ class RelaxedOneHotCategorical(Distribution, torch.distributions.RelaxedOneHotCa
     Gradient: relaxed: unbiased for E f(z) of this law; biased for the categorical law that it stands for.
     Double backward and forward mode work.
 
-    References: maddison2017, jang2017.
+    Source: maddison2017, jang2017.
 
     Example:
         >>> import reparam as rp

@@ -129,6 +129,8 @@ class VonMisesFisher(_Spherical):
     Raises:
         ValueError: for loc that is no unit vector (where arguments are validated).
 
+    Source: davidson2018.
+
     Example:
         >>> import reparam as rp
         >>> q = VonMisesFisher(torch.tensor([1.0, 0.0, 0.0]), 5.0)
@@ -194,7 +196,9 @@ class PowerSpherical(_Spherical):
     Shape: batch (*B), event (d,); the noise has shape (*S, *B, d + 1).
 
     Gradient: implicit, unbiased. `pathwise`: loc (*S, *B, d, d), tangent; concentration (*S, *B, d). Double backward
-    and forward mode work. Source: decao2020.
+    and forward mode work.
+
+    Source: decao2020.
 
     Example:
         >>> PowerSpherical(torch.tensor([1.0, 0.0, 0.0]), 2.0).mean

@@ -22,6 +22,8 @@ class StudentT(Implicit, torch.distributions.StudentT):
     Gradient: implicit, unbiased; dz/ddf = scale dt/ddf, dz/dloc = 1, dz/dscale = (z - loc) / scale. Reverse, forward,
     vmap, compile; second derivatives exact, a third one raises. At small df a draw beyond the largest float is +-inf.
 
+    Source: figurnov2018.
+
     Example:
         >>> StudentT(torch.tensor(1.0), torch.tensor(0.0), torch.tensor(1.0)).cdf(torch.tensor(1.0))
         tensor(0.7500)

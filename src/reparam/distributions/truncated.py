@@ -97,6 +97,8 @@ class Truncated(Wrapped):
     Gradient: inverse transform, differentiated through F and F^{-1} in every parameter; unbiased for f continuous
     at the bounds. Forward mode and double backward work where they do for the base.
 
+    Source: figurnov2018.
+
     Example:
         >>> from reparam.distributions import Exponential
         >>> q = Truncated(Exponential(torch.tensor(1.0)), 1.0, 2.0)

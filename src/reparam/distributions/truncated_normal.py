@@ -36,6 +36,8 @@ class TruncatedNormal(Univariate):
     dz/dhigh = u e^((y^2 - b^2) / 2), dz/dloc = 1 - dz/dlow - dz/dhigh, dz/dscale = y - a dz/dlow - b dz/dhigh;
     unbiased for f continuous at the bounds. Forward mode and second derivatives work.
 
+    Source: figurnov2018.
+
     Example:
         >>> import reparam as rp
         >>> q = TruncatedNormal(0.0, 1.0, 9.0, 11.0)

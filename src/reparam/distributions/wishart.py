@@ -30,6 +30,8 @@ class Wishart(Multivariate, torch.distributions.Wishart):
     Gradient: implicit in df, explicit in the matrix, unbiased; double backward and forward mode work. `pathwise`:
     df (*S, *B, p, p); the matrix (*S, *B, p, p, p, p), where p^2 backward passes are paid.
 
+    Source: smith1972.
+
     Example:
         >>> import reparam as rp
         >>> q = Wishart(torch.tensor(5.0), scale_tril=torch.eye(2))
@@ -127,6 +129,8 @@ class LKJCholesky(Multivariate, torch.distributions.LKJCholesky):
 
     Gradient: implicit, unbiased, though torch gives this family none; double backward and forward mode work.
     `pathwise`: concentration (*S, *B, d, d).
+
+    Source: lewandowski2009.
 
     Example:
         >>> import reparam as rp

@@ -37,6 +37,8 @@ class ZeroInflated(Distribution):
     Raises:
         TypeError: for a base of another kind.
 
+    Source: lambert1992.
+
     Example:
         >>> import reparam as rp
         >>> q = ZeroInflated(rp.distributions.Poisson(torch.tensor(3.0)), torch.tensor(0.0))
