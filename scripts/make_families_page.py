@@ -1,4 +1,4 @@
-"""Write docs/families.md and docs/families/*.md from the docstrings of the distributions and their measured accuracy and speed.
+"""Write docs/families.md and docs/families/ from the docstrings of the distributions and their measurements.
 
 PYTHONPATH=src python scripts/make_families_page.py
 """

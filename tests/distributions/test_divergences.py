@@ -110,6 +110,10 @@ SHAPES = {
     "Weibull": [(t(1.0, 3.0), t(1.5, 0.8)), (t(2.0, 2.9), t(1.1, 2.0))],
     "ExpGamma": [(t(2.5, 0.3), t(1.5, 1.0)), (t(1.2, 0.4), t(0.6, 3.0))],
     "VonMises": [(t(0.0, 0.3, 0.0), t(0.7, 30.0, 300.0)), (t(1.0, 0.2, 0.01), t(2.0, 4.0, 280.0))],
+    "TruncatedNormal": [
+        (t(0.3, 0.0, -9.0), t(1.2, 1.0, 1.0), t(-0.9, 4.0, -1.0), t(2.0, 6.0, 2.9)),
+        (t(-0.5, 0.5, 2.0), t(2.0, 0.7, 3.0), t(-1.0, 3.0, -9.0), t(2.5, torch.inf, 3.0)),
+    ],
     "InverseGaussian": [(t(1.0, 2.0), t(1.5, 5.0)), (t(1.2, 2.0), t(0.7, 4.0))],
 }
 
@@ -123,6 +127,12 @@ def test_divergences_against_quadrature(name):
     assert torch.autograd.gradcheck(
         lambda *v: kl_divergence(getattr(D, name)(*v, validate_args=False), q), leaves
     )
+
+
+def test_divergence_of_truncated_normals_whose_bounds_are_not_nested_is_infinite():
+    p, q = D.TruncatedNormal(0.0, 1.0, -1.0, 2.0), D.TruncatedNormal(0.0, 1.0, -0.5, 2.0)
+    assert kl_divergence(p, q) == torch.inf
+    assert kl_divergence(q, p) < torch.inf
 
 
 @pytest.mark.parametrize("d", [2, 3, 10])

@@ -31,6 +31,8 @@ class Beta(Implicit, torch.distributions.Beta):
         tensor(0.6875)
     """
 
+    ends = (0.0, 1.0)
+
     def expand(self, batch_shape: Any, _instance: Any = None) -> "Beta":
         """Return the distribution with a larger batch shape."""
         return super().expand(batch_shape, _instance or type(self).__new__(type(self)))
@@ -93,6 +95,7 @@ class FisherSnedecor(Implicit, torch.distributions.FisherSnedecor):
     """
 
     support = constraints.nonnegative  # type: ignore[assignment]
+    ends = (0.0,)
 
     def push(self, eps: Tensor) -> Tensor:
         """Return (df2 / df1) e^xi."""
@@ -118,6 +121,13 @@ class FisherSnedecor(Implicit, torch.distributions.FisherSnedecor):
         """Return dz/ddf1 = x (dxi/da / 2 - 1 / df1) and dz/ddf2 = x (dxi/db / 2 + 1 / df2)."""
         da, db = special.velocity(special.BETA, self._xi(x), self.df1 / 2, self.df2 / 2)
         return {"df1": x * (da / 2 - 1 / self.df1), "df2": x * (db / 2 + 1 / self.df2)}
+
+    def entropy(self) -> Tensor:
+        """Return log B(a, b) + (1 - a) psi(a) - (1 + b) psi(b) + (a + b) psi(a + b) + log(b/a) in nats, a = df1/2, b = df2/2."""
+        a, b = self.df1.double() / 2, self.df2.double() / 2
+        log_beta = torch.lgamma(a) + torch.lgamma(b) - torch.lgamma(a + b)
+        psi = (1 - a) * torch.digamma(a) - (1 + b) * torch.digamma(b) + (a + b) * torch.digamma(a + b)
+        return (log_beta + psi + torch.log(b / a)).to(self.df1.dtype)
 
     def _xi(self, x: Tensor) -> Tensor:
         return torch.log(x) + torch.log(self.df1) - torch.log(self.df2)

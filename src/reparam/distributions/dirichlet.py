@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.autograd.forward_ad import _set_fwd_grad_enabled, unpack_dual
 
 from reparam import special
+from reparam.distributions.base import result_dtype
 from reparam.distributions.multivariate import Multivariate
 from reparam.kernels.scalar import scalar
 
@@ -62,6 +63,14 @@ class Dirichlet(Multivariate, torch.distributions.Dirichlet):
         alpha = alpha.double()
         log_z = special.quantile(special.GAMMA, eps.double(), alpha.detach())
         return torch.exp(attach(torch.log_softmax(log_z, -1), alpha)).to(eps.dtype)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return log Gamma(A) + sum_j [(alpha_j - 1) log x_j - log Gamma(alpha_j)] in nats, in float64, rounded once."""
+        self._check(value)
+        alpha, x = self.concentration.double(), value.double()
+        norm = torch.lgamma(alpha.sum(-1)) - torch.lgamma(alpha).sum(-1)
+        log_prob = norm + torch.xlogy(alpha - 1, x).sum(-1)
+        return log_prob.to(result_dtype(self.concentration, value))
 
     def pull(self, x: Tensor) -> Tensor:
         """Return log x in float64, which `move` carries along the field."""

@@ -16,6 +16,7 @@ from reparam.distributions.multivariate_normal import LowRankMultivariateNormal,
 from reparam.distributions.narrow import half_of, single
 from reparam.distributions.positive import Weibull
 from reparam.distributions.spherical import VonMisesFisher
+from reparam.distributions.truncated_normal import TruncatedNormal
 from reparam.distributions.von_mises import VonMises
 from reparam.distributions.wishart import Wishart
 from reparam.special.logarithms import log_quotient
@@ -41,6 +42,21 @@ def _kl_exp_gamma(p: ExpGamma, q: ExpGamma) -> Tensor:
     d = log_quotient(p.rate, q.rate)
     gap = torch.lgamma(b) - torch.lgamma(a) + (a - b) * torch.digamma(a)
     return gap + b * d + a * torch.expm1(-d)
+
+
+@register_kl(TruncatedNormal, TruncatedNormal)
+def _kl_truncated_normal(p: TruncatedNormal, q: TruncatedNormal) -> Tensor:
+    """KL = -H(p) - E_p log q; inf where the bounds of p are not within those of q.
+
+    With d = (x - mode_q)/scale_q and c = (mode_q - loc_q)/scale_q: log q(x) = log q(mode_q) - c d - d^2/2.
+    """
+    p_, q_ = p._as(torch.float64), q._as(torch.float64)
+    mode, c, right, left = q_._about_mode()
+    d = (p_.mean - mode) / q_.scale
+    square = p_.variance / q_.scale**2 + d * d
+    value = torch.log(q_.scale) + torch.log(right[0] + left[0]) + c * d + square / 2 - p_.entropy()
+    within = (p_.low >= q_.low) & (p_.high <= q_.high)
+    return torch.where(within, value, torch.inf).to(torch.promote_types(p.loc.dtype, q.loc.dtype))
 
 
 @register_kl(VonMises, VonMises)

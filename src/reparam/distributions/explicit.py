@@ -59,11 +59,11 @@ class Univariate(Distribution):
         return self._in_double(lambda q, x: q.survival_formula(x), value, sample=True)
 
     def icdf(self, value: Tensor) -> Tensor:
-        """Return x with F(x) = u."""
+        """Return x with F(x) = u; nan for u outside [0, 1]."""
         return self._in_double(lambda q, u: q.icdf_formula(u), value)
 
     def isf(self, value: Tensor) -> Tensor:
-        """Return x with S(x) = q; accurate in the upper tail, where 1 - q would be rounded."""
+        """Return x with S(x) = q, nan for q outside [0, 1]; accurate in the upper tail, where 1 - q is rounded."""
         return self._in_double(lambda q, u: q.isf_formula(u), value)
 
     def log_prob(self, value: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ class GammaLike(Implicit):
 
     draw: ClassVar[str] = "gamma"  # the map, by its name in `special.draw`
     sign: ClassVar[int] = 1  # -1 where z decreases with y
+    ends = (0.0,)
 
     def shape_and_rate(self) -> tuple[Tensor, Tensor]:
         """Return alpha and the rate."""
@@ -218,6 +219,7 @@ class ExpGamma(GammaLike):
     """
 
     draw = "exp_gamma"
+    ends = ()
     arg_constraints: ClassVar = {"concentration": constraints.positive, "rate": constraints.positive}
     support = constraints.real
 
@@ -258,6 +260,11 @@ class ExpGamma(GammaLike):
         """Return dz/dalpha = dy/dalpha and dz/drate = -1 / rate."""
         slope = self._log_velocity(x)
         return {"concentration": slope, "rate": -1 / self.rate + torch.zeros_like(slope)}
+
+    @property
+    def mode(self) -> Tensor:
+        """The mode, log(alpha/rate)."""
+        return log_quotient(self.concentration, self.rate)
 
     @property
     def mean(self) -> Tensor:

@@ -6,6 +6,8 @@
 mode. The coordinate is log z or logit z, so that small shapes do not underflow before the last step.
 """
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -18,6 +20,7 @@ class Implicit(Univariate):
 
     rule = "implicit"
     base_law = "normal"
+    ends: ClassVar[tuple[float, ...]] = ()  # finite ends of the support
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return log q(x) in nats, computed in float64."""
@@ -36,9 +39,15 @@ class Implicit(Univariate):
         return self.push(eps)
 
     def pathwise(self, x: Tensor) -> dict[str, Tensor]:
-        """Return dz/dphi at fixed noise, where z = x; computed in float64 and rounded once."""
-        wide = self._as(torch.float64)
-        slopes = wide.velocity(x.double())
+        """Return dz/dphi at fixed noise, where z = x; computed in float64 and rounded once.
+
+        At a finite end of the support, to which draws round, it is the limit there: 0, for the end does not move.
+        """
+        wide, point = self._as(torch.float64), x.double()
+        ends = [point == end for end in self.ends]
+        slopes = wide.velocity(point)
+        for end in ends:
+            slopes = {name: torch.where(end, 0.0, slope) for name, slope in slopes.items()}
         return {name: slope.to(result_dtype(self.parameters()[name], x)) for name, slope in slopes.items()}
 
     def velocity(self, x: Tensor) -> dict[str, Tensor]:

@@ -108,9 +108,10 @@ class Kumaraswamy(Explicit, torch.distributions.Kumaraswamy):
         """Return dz/da = -x log x / a and dz/db = x w log w / (a b (1 - w)), w = 1 - x^a."""
         a, b = self.concentration1, self.concentration0
         w = self._w(x)
+        some = torch.where(w > 0, w, 1.0)  # both are 0 at either end
         return {
             "concentration1": -torch.xlogy(x, x) / a,
-            "concentration0": -x * w * logrel(w - 1) / (a * b),
+            "concentration0": -x * w * logrel(some - 1) / (a * b),
         }
 
     @property
@@ -245,6 +246,12 @@ class ContinuousBernoulli(Explicit, torch.distributions.ContinuousBernoulli):
         """Return l (x - 1/2) - log(sinh(l / 2) / (l / 2))."""
         value = self._l() * (x - 0.5) - log_sinh_quotient(self._l())
         return torch.where((x >= 0) & (x <= 1), value, -torch.inf)
+
+    @property
+    def mode(self) -> Tensor:
+        """The mode: 1 for l > 0, 0 for l < 0; nan for l = 0, where all points are as likely."""
+        l = self._l()
+        return torch.where(l == 0, torch.nan, (l > 0).to(l.dtype))
 
     @property
     def mean(self) -> Tensor:

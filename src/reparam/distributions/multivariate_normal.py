@@ -1,5 +1,6 @@
 """Gaussian vectors: z = loc + L eps, by a full or a low-rank covariance, and pushed onto the simplex."""
 
+import math
 from typing import Any, ClassVar
 
 import torch
@@ -123,6 +124,20 @@ class LowRankMultivariateNormal(Multivariate, torch.distributions.LowRankMultiva
         rank = self.cov_factor.shape[-1]
         shared = matvec(self._unbroadcasted_cov_factor, eps[..., :rank])
         return self.loc + shared + self._unbroadcasted_cov_diag.sqrt() * eps[..., rank:]
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return log q(x) = -(|eps|^2 + log det C + d log 2 pi)/2 in nats, eps = pull(x): a sum of squares.
+
+        Torch's class takes the quadratic form as a difference, which loses the digits that D has less than W.
+        """
+        self._check(value)
+        if not value.numel() or 0 in self.batch_shape:
+            return super().log_prob(value)
+        eps = self.pull(value)
+        log_det = 2 * self._capacitance_tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        log_det = log_det + self._unbroadcasted_cov_diag.log().sum(-1)
+        square = (eps * eps).sum(-1)
+        return -0.5 * (square + log_det + self.event_shape[0] * math.log(2 * math.pi))
 
     def pull(self, x: Tensor) -> Tensor:
         """Return the shortest eps with push(eps) = x: (W' a, sqrt(D) a), a = C^{-1} (x - loc)."""

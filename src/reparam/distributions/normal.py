@@ -79,5 +79,6 @@ class LogNormal(Explicit, torch.distributions.LogNormal):
         return torch.where(inside, super().log_density(torch.where(inside, x, 1.0)), -torch.inf)
 
     def pathwise(self, x: Tensor) -> dict[str, Tensor]:
-        """Return dz/dloc = x and dz/dscale = x (log x - loc) / scale."""
-        return {"loc": x + torch.zeros_like(self.loc), "scale": x * self.pull(x)}
+        """Return dz/dloc = x and dz/dscale = x (log x - loc) / scale; 0 at 0."""
+        slope = torch.where(x > 0, x * self.pull(torch.where(x > 0, x, 1.0)), 0.0)
+        return {"loc": x + torch.zeros_like(self.loc), "scale": slope}

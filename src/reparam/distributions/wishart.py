@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from reparam import special
+from reparam.distributions.base import result_dtype
 from reparam.distributions.multivariate import Multivariate
 from reparam.distributions.multivariate_normal import given_matrix
 from reparam.distributions.narrow import kept_narrow, single
@@ -165,6 +166,15 @@ class LKJCholesky(Multivariate, torch.distributions.LKJCholesky):
         new = LKJCholesky(self.dim, self.concentration.expand(batch_shape), validate_args=False)
         new._validate_args = self._validate_args
         return new
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return log q(L) in nats; torch's formula in float64, rounded once."""
+        self._check(value)
+        if not value.numel() or 0 in self.batch_shape:
+            return super().log_prob(value)
+        wide = self._as(torch.float64)
+        log_prob = torch.distributions.LKJCholesky.log_prob(wide, value.double())  # type: ignore[no-untyped-call]
+        return log_prob.to(result_dtype(self.concentration, value))
 
     def push(self, eps: Tensor) -> Tensor:
         """Return L; the lengths of the rows from the quantile of logit b_i in float64."""
