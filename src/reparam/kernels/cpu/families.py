@@ -9,12 +9,14 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from reparam.kernels.cpu import beta, beta_cells, cells, gamma, gamma_draws
 from reparam.kernels.cpu import beta_inverse as beta_q
 from reparam.kernels.cpu import gamma_inverse as gamma_q
-from reparam.kernels.cpu.elementwise import Kernel, elementwise
+from reparam.kernels.cpu.cell_draws import fitted, share_beta
+from reparam.kernels.cpu.elementwise import Kernel, elementwise, promoted
 from reparam.kernels.tables import slope_table, table
 
 LEAST_ALPHA = {"64": 12.0, "32": 6.0}  # of the uniform expansion
@@ -179,39 +181,40 @@ def _beta_steps(digits: str) -> Kernel:
 
 
 @cache
-def _beta_draw(digits: str, kind: int, moving: bool) -> Kernel:
-    """A Beta draw and, if `moving`, its derivatives: single precision by the fit, double by one step more."""
-    steps, velocity, fit = _beta_steps(digits), _beta_velocity(digits, 1), cells.fit("beta_cells")
+def _beta_exact(digits: str, kind: int, moving: bool) -> Kernel:
+    """A Beta draw and, if `moving`, its derivatives by Halley steps; the draw comes in with starts."""
+    steps, velocity = _beta_steps(digits), _beta_velocity(digits, 1)
 
-    def exact(a: np.ndarray, b: np.ndarray, eps: np.ndarray, xi: np.ndarray, *v: np.ndarray) -> None:
+    def kernel(a: np.ndarray, b: np.ndarray, eps: np.ndarray, xi: np.ndarray, *v: np.ndarray) -> None:
         steps(a, b, eps, xi)
         if moving:
             velocity(a, b, xi, *v)
         if kind != beta_cells.LOGIT:
             beta_cells.from_logit(a, b, kind, moving, xi, *(v or (xi, xi)))
 
+    return kernel
+
+
+@cache
+def _beta_double(kind: int, moving: bool) -> Kernel:
+    """The same in double precision, started by the fit: one step more."""
+    exact, fit = _beta_exact("64", kind, moving), cells.fit("beta_cells")
+
     def kernel(a: np.ndarray, b: np.ndarray, eps: np.ndarray, out: np.ndarray, *v: np.ndarray) -> None:
         rest = np.empty(a.size, np.int64)
-        if digits == "64":
-            left = beta_cells.draw(a, b, eps, fit, beta_cells.LOGIT, False, out, out, out, rest)
-            out[rest[:left]] = np.nan
-            exact(a, b, eps, out, *v)
-            return
-        left = beta_cells.draw(a, b, eps, fit, kind, moving, out, *(v or (out, out)), rest)
-        if left:
-            some = rest[:left]
-            values = np.full((1 + len(v), left), np.nan)
-            exact(a[some], b[some], eps[some], *values)
-            for target, value in zip((out, *v), values):
-                target[some] = value
+        left = beta_cells.draw(a, b, eps, fit, beta_cells.LOGIT, False, out, out, out, rest)
+        out[rest[:left]] = np.nan
+        exact(a, b, eps, out, *v)
 
     return kernel
 
 
 def _beta(kind: int, moving: bool, *tensors: Tensor) -> tuple[Tensor, ...]:
-    return elementwise(
-        (_beta_draw("64", kind, moving), _beta_draw("32", kind, moving)), 3 if moving else 1, *tensors
-    )
+    outputs = 3 if moving else 1
+    if promoted(*tensors)[1] == torch.float64:
+        return elementwise((_beta_double(kind, moving),) * 2, outputs, *tensors)
+    settings = kind, moving, cells.fit("beta_cells")
+    return fitted(share_beta, settings, _beta_exact("32", kind, moving), outputs, *tensors)
 
 
 def beta_quantile(a: Tensor, b: Tensor, eps: Tensor) -> Tensor:

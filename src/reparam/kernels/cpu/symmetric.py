@@ -12,7 +12,8 @@ from torch import Tensor
 from reparam.kernels.cpu import beta, cells, student, student_cells, vonmises
 from reparam.kernels.cpu import beta_inverse as beta_q
 from reparam.kernels.cpu import vonmises_draw as vonmises_series
-from reparam.kernels.cpu.elementwise import elementwise
+from reparam.kernels.cpu.cell_draws import fitted, share_student
+from reparam.kernels.cpu.elementwise import Kernel, elementwise, promoted
 from reparam.kernels.cpu.families import BETA_LEAST, BETA_LEVELS, BETA_STEPS, STEP, series, with_slopes
 from reparam.kernels.tables import table
 
@@ -116,35 +117,15 @@ def _student_steps(digits: str) -> Any:
 
 
 @cache
-def _student_draw(digits: str, moving: bool) -> Any:
-    """t and, if `moving`, dt/dnu: single precision by the fit."""
-    steps, velocity, fit = _student_steps(digits), _student_velocity(digits, 1), cells.fit("student_cells")
-
-    def exact(nu: np.ndarray, eps: np.ndarray, t: np.ndarray, *v: np.ndarray) -> None:
-        steps(nu, eps, t)
-        if moving:
-            velocity(nu, t, *v)
-
-    def fitted(nu: np.ndarray, eps: np.ndarray, t: np.ndarray, *v: np.ndarray) -> None:
-        rest = np.empty(nu.size, np.int64)
-        left = student_cells.quantile(nu, eps, fit, moving, t, *(v or (t,)), rest)
-        if left:
-            some = rest[:left]
-            values = np.empty((1 + len(v), left))
-            exact(nu[some], eps[some], *values)
-            for target, value in zip((t, *v), values):
-                target[some] = value
-
-    return exact if digits == "64" else fitted
-
-
-@cache
-def _location_scale(digits: str, moving: bool) -> Any:
-    draw = _student_draw(digits, moving)
+def _student_exact(digits: str, moving: bool) -> Kernel:
+    """z = loc + scale t and, if `moving`, its derivatives in nu and scale, without a fit."""
+    steps, velocity = _student_steps(digits), _student_velocity(digits, 1)
 
     def kernel(nu: np.ndarray, scale: np.ndarray, loc: np.ndarray, eps: np.ndarray, *out: np.ndarray) -> None:
         values = np.empty((1 + moving, nu.size))
-        draw(nu, eps, *values)
+        steps(nu, eps, values[0])
+        if moving:
+            velocity(nu, *values)
         student_cells.move(values[0], values[-1], scale, loc, moving, out[0], out[-2 * moving], out[-1])
 
     return kernel
@@ -152,15 +133,18 @@ def _location_scale(digits: str, moving: bool) -> Any:
 
 def student_quantile(df: Tensor, eps: Tensor) -> Tensor:
     """Return t with F(t; df) = Phi(eps)."""
-    return elementwise((_student_draw("64", False), _student_draw("32", False)), 1, df, eps)[0]
+    return student_draw(df, torch.ones((), dtype=df.dtype), torch.zeros((), dtype=df.dtype), eps)[0]
 
 
 def student_draw(
     df: Tensor, scale: Tensor, loc: Tensor, eps: Tensor, moving: bool = False
 ) -> tuple[Tensor, ...]:
     """Return (z,), z = loc + scale t with F(t; df) = Phi(eps); where `moving` also dz/ddf and dz/dscale."""
-    kernels = _location_scale("64", moving), _location_scale("32", moving)
-    return elementwise(kernels, 3 if moving else 1, df, scale, loc, eps)
+    tensors, outputs = (df, scale, loc, eps), 3 if moving else 1
+    if promoted(*tensors)[1] == torch.float64:
+        return elementwise((_student_exact("64", moving),) * 2, outputs, *tensors)
+    settings = moving, cells.fit("student_cells")
+    return fitted(share_student, settings, _student_exact("32", moving), outputs, *tensors)
 
 
 @cache
