@@ -1,13 +1,15 @@
 """Tails and quantile of the Beta law on the logit scale, xi = log(x/y), y = 1 - x, x ~ Beta(a, b).
 
 Reflected so that x <= 1/2, each element's tail comes from the regimes of `beta`: S and M give log I_x, C gives
-log(1 - I_x), each with its hazard density/tail. The quantile takes Halley steps in xi on that logarithm.
+log(1 - I_x), and where both parameters are large the integral of `beta_saddle` the smaller of the two, each with its
+hazard density/tail. The quantile takes Halley steps in xi on that logarithm.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from reparam.kernels.cpu import beta_saddle
 from reparam.kernels.cpu import elementary as el
 from reparam.kernels.cpu.beta import MOST_PRODUCTS, most_terms, reflect, terms_needed
 from reparam.kernels.cpu.jit import jit
@@ -124,15 +126,20 @@ def _fraction(A, B, X, Y, m, levels, W):
 def near_tails(a, b, xi, lone, norm, n, steps, levels, W, index, Z, tail, hazard, upper):
     """Fill log I_x (or log(1 - I_x) where `upper`) and density/tail, in the original orientation."""
     A, B, X, Y, lx, ly = Z[0], Z[1], Z[2], Z[3], Z[4], Z[5]
-    g0, g1, g2, g3 = Z[6], Z[7], Z[8], Z[9]
+    g0, g1, g2, g3, gap = Z[6], Z[7], Z[8], Z[9], Z[19]
     reflect(a, b, xi, n, A, B, X, Y, lx, ly)
     for i in range(n):
         tail[i] = terms_needed(A[i], B[i], X[i], steps)
-    ns, nm, nc, nl = 0, 0, 0, 0
+    ns, nm, nc, nl, nk = 0, 0, 0, 0, 0
     for i in range(n):
         xs = X[i] * (A[i] + B[i])
         flip = xi[i] > 0.0
-        if A[i] < 0.1 and xs > 0.1 and xs < 2.2:
+        gap[i] = beta_saddle.excess(A[i], B[i], X[i], xi[i])
+        if beta_saddle.holds(A[i], B[i], X[i], Y[i], gap[i]):
+            index[4, nk] = i
+            nk += 1
+            upper[i] = flip == (gap[i] < 0.0)
+        elif A[i] < 0.1 and xs > 0.1 and xs < 2.2:
             index[1, nm] = i
             nm += 1
             upper[i] = flip
@@ -148,8 +155,8 @@ def near_tails(a, b, xi, lone, norm, n, steps, levels, W, index, Z, tail, hazard
             index[2, nc] = i
             nc += 1
             upper[i] = not flip
-    for regime in range(4):
-        m, rows = (ns, nm, nc, nl)[regime], index[regime]
+    for regime in range(5):
+        m, rows = (ns, nm, nc, nl, nk)[regime], index[regime]
         if m == 0:
             continue
         take(A, rows, m, g0)
@@ -162,6 +169,9 @@ def near_tails(a, b, xi, lone, norm, n, steps, levels, W, index, Z, tail, hazard
             _small_series(g0, g1, g2, m, W)
         elif regime == 3:
             _long_series(g0, g1, g2, m, most_terms(g0, g1, g2, m, steps), W)
+        elif regime == 4:
+            take(gap, rows, m, g3)
+            beta_saddle.integral(g0, g1, g2, g3, m, W[BLOCK:], W)
         else:
             largest = 0.0
             for j in range(m):
@@ -171,8 +181,7 @@ def near_tails(a, b, xi, lone, norm, n, steps, levels, W, index, Z, tail, hazard
             i = rows[j]
             p, q = g0[j], g1[j]
             if min(p, q) >= 15.0:
-                gap = g2[j] * q - g3[j] * p
-                log_density = norm[i] + p * el.log1p(gap / p) + q * el.log1p(-gap / q)
+                log_density = norm[i] + beta_saddle.central_log_density(p, q, lx[i], ly[i], gap[i])
             else:
                 log_density = norm[i] + p * lx[i] + q * ly[i]
             if regime == 0 or regime == 3:
@@ -192,7 +201,7 @@ def near_tails(a, b, xi, lone, norm, n, steps, levels, W, index, Z, tail, hazard
 @jit
 def tails(a, b, xi, low, high, mills, small, steps, levels):
     """Fill log I_x(a, b) and log(1 - I_x(a, b))."""
-    W, Z, index = np.empty(6 * BLOCK), np.empty((14, BLOCK)), np.empty((4, BLOCK), np.int64)
+    W, Z, index = np.empty(6 * BLOCK), np.empty((20, BLOCK)), np.empty((5, BLOCK), np.int64)
     flag = np.empty(BLOCK, np.bool_)
     lone, norm, tail, hazard = Z[10], Z[11], Z[12], Z[13]
     for start in range(0, a.size, BLOCK):
@@ -233,7 +242,7 @@ def quantile(a, b, eps, logp, logq, xi, mills, small, steps, levels, step_tolera
 
     xi comes in with starts, nan where there is none. Halley steps; a number whose step was small leaves the block.
     """
-    W, Z, index = np.empty(6 * BLOCK), np.empty((19, BLOCK)), np.empty((4, BLOCK), np.int64)
+    W, Z, index = np.empty(6 * BLOCK), np.empty((20, BLOCK)), np.empty((5, BLOCK), np.int64)
     flag, rows = np.empty(BLOCK, np.bool_), np.empty(BLOCK, np.int64)
     lone, norm, tail, hazard, y, ga, gb, lp, lq = (
         Z[10],
