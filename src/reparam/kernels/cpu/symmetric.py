@@ -50,7 +50,8 @@ def _student_velocity(digits: str, order: int) -> Any:
 
     def first(nu: np.ndarray, t: np.ndarray, v: np.ndarray) -> None:
         relative(nu, t, v)
-        v *= t
+        with np.errstate(over="ignore"):  # a derivative may overflow where the number itself does
+            v *= t
 
     def logarithmic(nu: np.ndarray, s: np.ndarray, v: np.ndarray) -> None:
         relative(nu, np.exp(s), v)
