@@ -19,7 +19,8 @@ A page for each, made by `scripts/make_families_page.py` from the docstrings and
 
 Errors are the worst at the references, in float64 where nothing else is said (`benchmarks/results/accuracy.md`). Times
 are for float32, 10^6 numbers, one thread; the ratio is to torch's class in the same run, for VonMises to its forward
-pass, which has no derivative (`benchmarks/results/distributions.md`). The rule says how a draw depends on its
+pass, which has no derivative (`benchmarks/results/distributions.md`); families of which one time is given share a parameter
+among 10^5 draws (`benchmarks/results/every_family.md`). The rule says how a draw depends on its
 parameters: explicit (a formula in the noise), implicit (a quantile, differentiated by its law), relaxed (a continuous
 stand-in) or none (no derivative: use an estimator).
 """
@@ -66,6 +67,11 @@ def speed() -> dict[str, list[str]]:
         ours, _, ratio = (cell.split(" / ") for cell in cells[:3])
         against = f", {ratio[0]} of torch's time" if len(ratio) == 2 else ""
         out.setdefault(name, []).append(f"{ours[0]} ns{f' ({label})' if label else ''}{against}")
+    for name, ours, _, ratio in (row for row in rows("every_family.md") if len(row) == 4):
+        against = f", {ratio} of torch's time" if ratio else ""
+        if ours[0].isdigit():
+            alone = ", drawing alone" if "draw" in ours else ""
+            out.setdefault(name, []).append(f"{ours.split()[0]} ns{alone}{against}")
     return {
         name: [f"Time of a draw and its backward pass: {'; '.join(texts)}."] for name, texts in out.items()
     }
