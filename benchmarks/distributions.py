@@ -37,6 +37,7 @@ CASES: list[tuple[str, str, dict[str, Range]]] = [
     ("Beta", "a, b in 1-50", {"concentration1": (1, 50), "concentration0": (1, 50)}),
     ("Beta", "a, b in 10-1000", {"concentration1": (10, 1000), "concentration0": (10, 1000)}),
     ("FisherSnedecor", "df in 1-50", {"df1": (1, 50), "df2": (1, 50)}),
+    ("InverseGaussian", "loc = 1, concentration in .5-20", {"loc": 1.0, "concentration": (0.5, 20)}),
     ("StudentT", "df = 5", {"df": 5.0, "loc": 0.3, "scale": 1.2}),
     ("StudentT", "df in 1-10", {"df": (1, 10), "loc": 0.3, "scale": 1.2}),
     ("StudentT", "df in 10-100", {"df": (10, 100), "loc": 0.3, "scale": 1.2}),

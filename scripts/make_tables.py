@@ -367,6 +367,17 @@ def mills() -> Series:
     return chebyshev(function, -1, 1, 28)[:28]
 
 
+def mills_gap() -> Series:
+    """(1 + t)^2 K(t), K = 1 - t Phi(-t)/phi(t), as a polynomial in q = (t - 4)/(t + 4), t >= 0."""
+
+    def function(q):
+        t = 4 * (1 + q) / (1 - q)
+        mills = mp.sqrt(mp.pi / 2) * mp.erfc(t / mp.sqrt(2)) * mp.exp(t * t / 2)
+        return (1 - t * mills) * (1 + t) ** 2
+
+    return chebyshev(function, -1, 1, 28)[:28]
+
+
 def log_gamma_1p(terms: int) -> Series:
     """(log Gamma(1 + a) + log(1 + a)) / a = 1 - euler + sum_{n>=2} (-1)^n (zeta(n) - 1) a^(n-1) / n."""
     out = [1 - mp.euler]
@@ -426,6 +437,7 @@ def main() -> None:
     ):
         tables[name], tables[f"{name}_lengths"] = pack(rows, scale, tolerance, bound)
     tables["mills"] = pack([mills()], 1.0, 1e-30)[0][0]
+    tables["mills_gap"] = pack([mills_gap()], 1.0, 1e-30)[0][0]
     tables["log_gamma_1p"] = pack([log_gamma_1p(52)], 1.0, 1e-30)[0][0]
     np.savez_compressed(OUT, **tables)
     print({k: v.shape for k, v in tables.items()}, OUT.stat().st_size, "bytes")

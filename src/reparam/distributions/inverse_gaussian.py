@@ -1,6 +1,5 @@
 """The inverse Gaussian (Wald) law: first passage times of a Brownian motion with drift."""
 
-import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,8 +10,7 @@ from torch.distributions.kl import register_kl
 from torch.distributions.utils import broadcast_all
 
 from reparam import special
-from reparam.distributions.solved import Solved, root
-from reparam.special import log_ndtr, ndtri_exp
+from reparam.distributions.implicit import Implicit
 from reparam.special.mills import mills, mills_gap, scaled_expint
 
 HALF_LOG_2PI = 0.91893853320467274178
@@ -23,7 +21,7 @@ TURN, NARROW = (
 NODES, WEIGHTS = (values.tolist() for values in np.polynomial.legendre.leggauss(6))
 
 
-class InverseGaussian(Solved):
+class InverseGaussian(Implicit):
     """Inverse Gaussian law, density sqrt(lambda/(2 pi x^3)) exp(-lambda (x - mu)^2/(2 mu^2 x)), mu = loc.
 
         F(z; mu, lambda) = Phi(eps),  eps ~ N(0, 1),  lambda = concentration
@@ -60,16 +58,9 @@ class InverseGaussian(Solved):
         new._validate_args = self._validate_args
         return new  # type: ignore[return-value]
 
-    def solve(self, eps: Tensor) -> Tensor:
-        """Return z with F(z; mu, lambda) = Phi(eps), in float64, moved by its velocity."""
-        return special.quantile(LAW, eps, self.loc, self.concentration)
-
-    def bracket(self, eps: Tensor) -> tuple[Tensor, Tensor]:
-        """Return x at a = Phi^{-1}(Phi(eps)/2) and at a = eps, since Phi(a) < F < 2 Phi(a)."""
-        half = ndtri_exp(log_ndtr(eps) - math.log(2))
-        low, high = self._at(torch.minimum(half, eps)), self._at(eps)
-        tiny = 1e-14
-        return low * (1 - tiny), high * (1 + tiny)
+    def push(self, eps: Tensor) -> Tensor:
+        """Return z with F(z; mu, lambda) = Phi(eps)."""
+        return special.draw(LAW, eps, self.loc, self.concentration)
 
     def log_density(self, x: Tensor) -> Tensor:
         """Return log(lambda/x)/2 - log x - log(2 pi)/2 - a^2/2; -inf for x <= 0."""
@@ -125,10 +116,6 @@ class InverseGaussian(Solved):
         root = torch.sqrt(self.concentration / x)
         return root * ((x - self.loc) / self.loc), root * ((x + self.loc) / self.loc)
 
-    def _at(self, a: Tensor) -> Tensor:
-        """Return x with a(x) = a: mu e^(2 asinh(a/(2 sqrt(lambda/mu))))."""
-        return self.loc * torch.exp(2 * torch.asinh(0.5 * a * torch.sqrt(self.loc / self.concentration)))
-
     def _tails(self, x: Tensor) -> tuple[Tensor, Tensor]:
         inside = (x > 0) & torch.isfinite(x)
         safe = torch.where(inside, x, self.loc.detach())
@@ -159,11 +146,7 @@ def _log_density(x: Tensor, mu: Tensor, lam: Tensor) -> Tensor:
     return InverseGaussian(mu, lam, validate_args=False).log_density(x)
 
 
-def _quantile(eps: Tensor, mu: Tensor, lam: Tensor) -> Tensor:
-    return root(repr(InverseGaussian(mu, lam, validate_args=False).outline()), [eps, mu, lam])
-
-
-LAW = special.register(special.Family("inverse_gaussian", _log_density, _velocity, _quantile))
+LAW = special.register(special.Family("inverse_gaussian", _log_density, _velocity))
 
 
 def mills_difference(a: Tensor, width: Tensor) -> Tensor:

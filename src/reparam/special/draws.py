@@ -5,6 +5,7 @@
     exp_gamma      x = l
     beta           x = sigmoid(xi)             xi = logit of the Beta quantile at Phi(eps)
     ratio          x = (b/a) e^xi              of which a Fisher-Snedecor variable is the case (df1/2, df2/2)
+    inverse_gaussian  x = z                    F(z; mu, lambda) = Phi(eps)
     student        x = loc + scale t           t = Student's quantile at Phi(eps)
 
 Where a parameter has a gradient, the kernel that draws x also gives dx/dtheta, and a first backward pass is one
@@ -59,9 +60,15 @@ def _student(z: Tensor, eps: Tensor, df: Tensor, scale: Tensor, loc: Tensor) -> 
     return [*(scale * w for w in moves), t, torch.ones_like(t)]
 
 
+def _inverse_gaussian(x: Tensor, eps: Tensor, mu: Tensor, lam: Tensor) -> list[Tensor]:
+    z = quantile("inverse_gaussian", eps, mu, lam)
+    return [_spread("inverse_gaussian", z, eps, [mu, lam]), *velocity("inverse_gaussian", z, mu, lam)]
+
+
 GAMMAS = ("gamma", "inverse_gamma", "exp_gamma")
 # draw -> dx/deps and dx/dtheta_j, each differentiable again
 WEIGHTS: dict[str, Weights] = {"beta": _beta, "ratio": _ratio, "student": _student}
+WEIGHTS["inverse_gaussian"] = _inverse_gaussian
 WEIGHTS |= {name: partial(_gamma, name) for name in GAMMAS}
 
 
@@ -155,7 +162,8 @@ def draw(name: str, eps: Tensor, *parameters: Tensor) -> Tensor:
     """Return the draw `name` at eps, differentiable twice in eps and in every parameter.
 
     Args:
-        name: "gamma", "inverse_gamma", "exp_gamma" (alpha, rate), "beta", "ratio" (a, b), "student" (df, scale, loc).
+        name: "gamma", "inverse_gamma", "exp_gamma" (alpha, rate), "beta", "ratio" (a, b), "student" (df, scale, loc),
+            "inverse_gaussian" (mu, lambda), whose law `distributions` registers.
         eps: standard normal, broadcast against the parameters.
 
     **Gradient**: exact; a first derivative in the parameters costs one multiplication, a second one or one in eps a

@@ -38,13 +38,11 @@ class Family:
         kernel: prefix of its kernels: {kernel}_velocity, {kernel}_tails, {kernel}_quantile.
         log_density: log f(y, *parameters) in torch, differentiable, evaluated in double.
         velocity: (y, *parameters) -> v in torch, differentiable, where a formula takes the place of the kernel.
-        quantile: (eps, *parameters) -> y without derivatives, where a function takes the place of the kernel.
     """
 
     kernel: str
     log_density: Callable[..., Tensor]
     velocity: Callable[..., tuple[Tensor, ...]] | None = None
-    quantile: Callable[..., Tensor] | None = None
 
 
 FAMILIES: dict[str, Family] = {}
@@ -177,8 +175,7 @@ class _Quantile(torch.autograd.Function):
 
     @staticmethod
     def forward(name: str, eps: Tensor, *parameters: Tensor) -> Tensor:
-        own = FAMILIES[name].quantile
-        return scalar(f"{name}_quantile", *parameters, eps)[0] if own is None else own(eps, *parameters)
+        return scalar(f"{name}_quantile", *parameters, eps)[0]
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:

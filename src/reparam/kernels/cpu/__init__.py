@@ -16,6 +16,9 @@ Every function broadcasts its tensors, computes in double, and rounds once to th
     ratio_draw(a, b, eps, moving=False) the same of z = (b/a) x/(1 - x)
     student_draw(df, scale, loc, eps, moving=False)
                                         (loc + scale t,), and where `moving` also its derivatives in df and scale
+    inverse_gaussian_draw(mu, lambda, eps, moving=False)
+                                        (z,), and where `moving` also dz/dmu and dz/dlambda at fixed eps
+    inverse_gaussian_quantile(mu, lambda, eps)
     student_velocity, _tails, _quantile    (df, t or eps): t itself
     vonmises_velocity, _tails, _quantile   (kappa, z or eps): z in (-pi, pi)
     fisher_velocity, _tails, _quantile     (d, kappa, xi or eps): xi = atanh(mu.x) on the sphere of R^d
@@ -39,6 +42,7 @@ from reparam.kernels.cpu.families import (
     ratio_draw,
 )
 from reparam.kernels.cpu.gamma_draws import exp_gamma_draw, gamma_draw, inverse_gamma_draw
+from reparam.kernels.cpu.inverse_gaussian import inverse_gaussian_draw, inverse_gaussian_quantile
 from reparam.kernels.cpu.spherical import fisher_quantile, fisher_tails, fisher_velocity
 from reparam.kernels.cpu.symmetric import (
     student_draw,
@@ -68,6 +72,8 @@ __all__ = [
     "gamma_tails",
     "gamma_velocity",
     "inverse_gamma_draw",
+    "inverse_gaussian_draw",
+    "inverse_gaussian_quantile",
     "negative_binomial_quantile",
     "poisson_quantile",
     "ratio_draw",

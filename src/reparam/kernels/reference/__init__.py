@@ -10,6 +10,7 @@ from reparam.kernels.reference.gamma import (
     gamma_velocity,
     inverse_gamma_draw,
 )
+from reparam.kernels.reference.inverse_gaussian import inverse_gaussian_draw, inverse_gaussian_quantile
 from reparam.kernels.reference.laws import UNIFORM_BITS
 from reparam.kernels.reference.philox import path_key, philox4x32, words, words_at
 from reparam.kernels.reference.student import student_draw, student_quantile, student_tails, student_velocity
@@ -32,6 +33,8 @@ __all__ = [
     "gamma_tails",
     "gamma_velocity",
     "inverse_gamma_draw",
+    "inverse_gaussian_draw",
+    "inverse_gaussian_quantile",
     "ratio_draw",
     "student_draw",
     "student_quantile",
