@@ -2,10 +2,10 @@
 
     python benchmarks/distributions.py [--elements 1000000] [--rounds 5] [--only Beta StudentT] [--threads]
 
-Float32, forward and backward. Each parameter is one tensor of all elements, filled with one number or uniform between
-two; in the rows "scalar" it is a 0-d tensor. Ours and torch's alternate on one thread; CPU time of the thread, median
-and minimum of the rounds. With --threads, ours also alternates on one thread and on two: the last column is the ratio
-of the least wall times, which means something on an idle machine only.
+Float32 unless a row says float64, forward and backward. Each parameter is one tensor of all elements, filled with one
+number or uniform between two; in the rows "scalar" it is a 0-d tensor. Ours and torch's alternate on one thread; CPU
+time of the thread, median and minimum of the rounds. With --threads, ours also alternates on one thread and on two: the
+last column is the ratio of the least wall times, which means something on an idle machine only.
 """
 
 import argparse
@@ -36,6 +36,7 @@ CASES: list[tuple[str, str, dict[str, Range]]] = [
     ("Beta", "a, b in .1-2", {"concentration1": (0.1, 2), "concentration0": (0.1, 2)}),
     ("Beta", "a, b in 1-50", {"concentration1": (1, 50), "concentration0": (1, 50)}),
     ("Beta", "a, b in 10-1000", {"concentration1": (10, 1000), "concentration0": (10, 1000)}),
+    ("Beta", "a = b = 1e6, float64", {"concentration1": 1e6, "concentration0": 1e6}),
     ("FisherSnedecor", "df in 1-50", {"df1": (1, 50), "df2": (1, 50)}),
     ("InverseGaussian", "loc = 1, concentration in .5-20", {"loc": 1.0, "concentration": (0.5, 20)}),
     ("StudentT", "df = 5", {"df": 5.0, "loc": 0.3, "scale": 1.2}),
@@ -52,12 +53,12 @@ CASES: list[tuple[str, str, dict[str, Range]]] = [
 ]
 
 
-def parameter(value: Range, shape: tuple[int, ...]) -> torch.Tensor:
+def parameter(value: Range, shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> torch.Tensor:
     """Return a leaf of one number everywhere, or of numbers uniform in a range."""
     if isinstance(value, tuple):
-        spread = rp.Noise(0).child(str(value)).uniform(shape)
+        spread = rp.Noise(0).child(str(value)).uniform(shape, dtype=dtype)
         return (value[0] + (value[1] - value[0]) * spread).requires_grad_()
-    return torch.full(shape, value, requires_grad=True)
+    return torch.full(shape, value, dtype=dtype, requires_grad=True)
 
 
 def shapes(name: str, label: str, count: int) -> tuple[tuple[int, ...], torch.Size]:
@@ -98,7 +99,8 @@ def row(name: str, label: str, values: dict[str, Range], options: argparse.Names
     small = label == "128 x 20"
     count, repeats = (2560, 200) if small else (options.elements, 1)
     shape, sample_shape = shapes(name, label, count)
-    leaves = {key: parameter(value, shape) for key, value in values.items()}
+    dtype = torch.float64 if label.endswith("float64") else torch.float32
+    leaves = {key: parameter(value, shape, dtype) for key, value in values.items()}
     peer = hasattr(torch.distributions, name) and name != "MixtureSameFamily"  # torch's has no rsample
 
     def once(module: Any, clock: Callable[[], float], **extra: Any) -> float:
