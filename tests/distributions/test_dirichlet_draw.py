@@ -12,16 +12,17 @@ from reparam.kernels import cpu
 F64 = torch.float64
 
 
-def rows(K, count=400, seed=0):
+def rows(K, count=400, seed=0, spread=1.0):
     g = torch.Generator().manual_seed(seed)
     low, high = torch.rand(count, K, generator=g), torch.rand(count, K, generator=g)
     alpha = torch.cat((0.1 * 20**low, 50**high, 10 ** (-3 + 9 * low)))
-    return alpha, torch.randn(3 * count, K, generator=g)
+    return alpha, (spread * torch.randn(3 * count, K, generator=g)).clamp(-6.3, 6.3)
 
 
+@pytest.mark.parametrize("spread", [1.0, 3.0])  # 3: to the ends of what float32 noise reaches
 @pytest.mark.parametrize("K", [2, 3, 10, 40])
-def test_draw_and_field_are_rounded_once(K):
-    alpha, eps = rows(K)
+def test_draw_and_field_are_rounded_once(K, spread):
+    alpha, eps = rows(K, spread=spread)
     x, rest, field = cpu.dirichlet_draw(alpha, eps, moving=True)
     p, v, _ = composed(eps, alpha)
     assert torch.equal(x, cpu.dirichlet_draw(alpha, eps)[0])

@@ -123,7 +123,10 @@ class FisherSnedecor(Implicit, torch.distributions.FisherSnedecor):
         return {"df1": x * (da / 2 - 1 / self.df1), "df2": x * (db / 2 + 1 / self.df2)}
 
     def entropy(self) -> Tensor:
-        """Return log B(a, b) + (1 - a) psi(a) - (1 + b) psi(b) + (a + b) psi(a + b) + log(b/a) in nats, a = df1/2, b = df2/2."""
+        """Return log B(a, b) + (1 - a) psi(a) - (1 + b) psi(b) + (a + b) psi(a + b) + log(b/a) in nats.
+
+        a = df1/2, b = df2/2.
+        """
         a, b = self.df1.double() / 2, self.df2.double() / 2
         log_beta = torch.lgamma(a) + torch.lgamma(b) - torch.lgamma(a + b)
         psi = (1 - a) * torch.digamma(a) - (1 + b) * torch.digamma(b) + (a + b) * torch.digamma(a + b)

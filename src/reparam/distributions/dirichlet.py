@@ -65,7 +65,7 @@ class Dirichlet(Multivariate, torch.distributions.Dirichlet):
         return torch.exp(attach(torch.log_softmax(log_z, -1), alpha)).to(eps.dtype)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Return log Gamma(A) + sum_j [(alpha_j - 1) log x_j - log Gamma(alpha_j)] in nats, in float64, rounded once."""
+        """Return log Gamma(A) + sum_j [(alpha_j - 1) log x_j - log Gamma(alpha_j)] in nats, from float64."""
         self._check(value)
         alpha, x = self.concentration.double(), value.double()
         norm = torch.lgamma(alpha.sum(-1)) - torch.lgamma(alpha).sum(-1)

@@ -20,7 +20,7 @@ class GammaLike(Implicit):
 
     draw: ClassVar[str] = "gamma"  # the map, by its name in `special.draw`
     sign: ClassVar[int] = 1  # -1 where z decreases with y
-    ends = (0.0,)
+    ends: ClassVar[tuple[float, ...]] = (0.0,)
 
     def shape_and_rate(self) -> tuple[Tensor, Tensor]:
         """Return alpha and the rate."""
