@@ -1,6 +1,7 @@
 """What every constructor promises about its arguments: one dtype, no integers, empty batches, all over the tables."""
 
 import itertools
+import pickle
 
 import pytest
 import torch
@@ -126,3 +127,53 @@ def test_numbers_without_dimensions_count_too():
     q = D.Normal(torch.zeros(2), torch.tensor(1.0, dtype=F64))
     assert q.sample(noise=NOISE).dtype == F64
     assert D.Binomial(torch.tensor(3), probs=torch.tensor(0.5)).sample(noise=NOISE).dtype == F32
+
+
+class Named(D.Gumbel):
+    """A subclass with the constructor it inherits."""
+
+
+class Shifted(D.Normal):
+    """A subclass with a constructor of its own and no `expand`."""
+
+    def __init__(self, loc):
+        super().__init__(loc, torch.ones_like(loc))
+
+
+def test_subclasses_expand_like_torch_s():
+    one = torch.ones(3)
+    assert type(Named(one, one).expand((2, 3))) is Named
+    with pytest.raises(NotImplementedError, match="expand"):
+        Shifted(one).expand((2, 3))
+
+
+LATE = {
+    "Gumbel": ("base_dist", "transforms"),
+    "Weibull": ("base_dist", "transforms", "concentration_reciprocal"),
+    "Kumaraswamy": ("base_dist", "transforms"),
+    "Beta": ("_dirichlet",),
+    "FisherSnedecor": ("_gamma1", "_gamma2"),
+    "StudentT": ("_chi2",),
+}
+
+
+@pytest.mark.parametrize("name", LATE)
+def test_what_torch_s_constructors_build_is_there_when_asked_for(name):
+    first = torch.tensor([2.0, 3.0]).requires_grad_()
+    for arguments in ((first, 1.5), (2.0, 1.5)):
+        ours, theirs = (getattr(module, name)(*arguments) for module in (D, torch.distributions))
+        assert not set(LATE[name]) & set(ours.__dict__)
+        assert ours.batch_shape == theirs.batch_shape
+        for part in LATE[name]:
+            mine, right = getattr(ours, part), getattr(theirs, part)
+            assert type(mine) is type(right)
+            if isinstance(right, torch.distributions.Distribution):
+                assert mine.batch_shape == right.batch_shape
+        copied = pickle.loads(pickle.dumps(ours.expand((3, 2)) if ours.batch_shape else ours.expand((3,))))
+        grown = theirs.expand(copied.batch_shape)
+        for parameter in ours.parameters():
+            torch.testing.assert_close(getattr(copied, parameter), getattr(grown, parameter))
+        with pytest.raises(AttributeError, match="no attribute 'other'"):
+            _ = ours.other
+    value = torch.distributions.Beta(first, 1.5).entropy()
+    torch.testing.assert_close(D.Beta(first, 1.5).entropy(), value)

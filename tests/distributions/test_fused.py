@@ -1,11 +1,13 @@
 """Draws with a kernel each way: the bits of `push`, the derivatives of plain torch, second ones too."""
 
+import mpmath
 import pytest
 import torch
 
 import reparam as rp
 from reparam import distributions as D
 from reparam.transforms.affine import LEAST
+from reparam.transforms.exponential_maps import EXPONENTIAL, KUMARASWAMY, WEIBULL
 from reparam.transforms.relaxation import relaxed_one_hot
 from reparam.transforms.truncated_normal import truncated_normal_quantile
 from reparam.transforms.vonmises import vonmises_draw_quantile
@@ -44,6 +46,99 @@ def test_location_scale_draws_differentiate_twice():
     (second,) = torch.autograd.grad(first.sum(), scale)
     eps = NOISE.normal((LEAST,), dtype=F64)
     torch.testing.assert_close(second, 6 * z.detach() * eps**2)
+
+
+OF_EXPONENTIAL = {
+    "Exponential": (EXPONENTIAL, 1),
+    "Weibull": (WEIBULL, 2),
+    "Kumaraswamy": (KUMARASWAMY, 2),
+}
+
+
+def of_exponential(name, size, dtype):
+    """Parameters from .05 to 400, moving."""
+    spread = (NOISE.child(str(k)).uniform((size,), dtype=F64) for k in range(OF_EXPONENTIAL[name][1]))
+    return [(9 * u - 3).exp().to(dtype).requires_grad_() for u in spread]
+
+
+@pytest.mark.parametrize("name", OF_EXPONENTIAL)
+@pytest.mark.parametrize("dtype", [torch.float32, F64])
+def test_draws_of_exponential_noise_have_the_bits_of_push(name, dtype):
+    size = 4099
+    leaves = of_exponential(name, size, dtype)
+    whole, one = getattr(D, name)(*leaves), getattr(D, name)(*(p[7] for p in leaves))
+    some = getattr(D, name)(*(p[:2] for p in leaves))
+    for q, shape in ((whole, ()), (one, (size,)), (some, (size,)), (whole, (2,))):
+        eps = NOISE.draw(q.noise_spec(shape))
+        z, right = q.rsample(shape, noise=NOISE), q.push(eps)
+        assert torch.equal(z, right)
+        assert torch.equal(q.sample(shape, noise=NOISE), right)
+        rowed = NOISE.rows(torch.arange(z.shape[len(shape)])) if z.ndim > len(shape) else NOISE
+        assert torch.equal(q.rsample(shape, noise=rowed), q.push(rowed.draw(q.noise_spec(shape))))
+        weights = NOISE.child("w").normal(z.shape, dtype=dtype)
+        map_, points = OF_EXPONENTIAL[name][0], [p.double() for p in q.parameters().values()]
+        plain = map_.plain(eps.double(), *points)
+        for y in (z, right):
+            ours = torch.autograd.grad((weights * y).sum(), leaves, retain_graph=True)
+            theirs = torch.autograd.grad((weights.double() * plain).sum(), leaves, retain_graph=True)
+            for a, b in zip(ours, theirs):
+                loose = 2e-5 if dtype == torch.float32 else 1e-11
+                torch.testing.assert_close(a, b, rtol=loose, atol=loose * float(b.abs().max()) / 100)
+
+
+@pytest.mark.parametrize("name", OF_EXPONENTIAL)
+def test_draws_of_exponential_noise_in_single_precision(name):
+    """Draws within half an ulp, gradients within 2 ulp of those of double precision at the same numbers."""
+    leaves = of_exponential(name, 20_000, torch.float32)
+    eps = NOISE.exponential((20_000,))
+    z = OF_EXPONENTIAL[name][0].push(eps, *leaves)
+    wide = [p.detach().double().requires_grad_() for p in leaves]
+    right = OF_EXPONENTIAL[name][0].push(eps.double(), *wide)
+    kept = right.detach() > 1e-37
+    error = ((z.double() - right).abs() / right).detach()[kept].max()
+    assert float(error) <= 0.51 * 2**-23
+    for ours, exact in zip(torch.autograd.grad(z.sum(), leaves), torch.autograd.grad(right.sum(), wide)):
+        inside = kept & (exact.abs() > 1e-37)
+        assert float(((ours.double() - exact).abs() / exact.abs())[inside].max()) <= 2 * 2**-23
+
+
+@pytest.mark.parametrize("t", [1e-12, 0.3, 0.6931, 0.6932, 3.0, 20.0, 36.0, 40.0, 300.0])
+def test_kumaraswamy_keeps_its_digits_at_both_ends(t):
+    """dz/da = -z l/a^2 and dz/db = -z t w/((1 - w) a b), w = e^-t, l = log(1 - w), where w or 1 - w rounds to 1."""
+    with mpmath.workdps(200):
+        w = mpmath.exp(-mpmath.mpf(t))
+        l = mpmath.log(1 - w)
+        z = mpmath.exp(l / 2)
+        right = float(-z * l / 4), float(-z * t * w / ((1 - w) * 2 * 1))
+    for size in (1, 5000):  # plain torch, and the kernel
+        a, b = (torch.full((size,), v, dtype=F64, requires_grad=True) for v in (2.0, 1.0))
+        y = KUMARASWAMY.push(torch.full((size,), t, dtype=F64), a, b)
+        assert float(y[0].detach()) == pytest.approx(float(z), rel=1e-14)
+        for slope, exact in zip(torch.autograd.grad(y.sum(), (a, b)), right):
+            assert float(slope[0]) == pytest.approx(exact, rel=1e-14)
+
+
+@pytest.mark.parametrize("name", OF_EXPONENTIAL)
+def test_draws_of_exponential_noise_differentiate_twice(name):
+    leaves, made = of_exponential(name, 5000, F64), []
+    for z in (
+        getattr(D, name)(*leaves).rsample(noise=NOISE),
+        OF_EXPONENTIAL[name][0].plain(NOISE.exponential((5000,), dtype=F64), *leaves),
+    ):
+        first = torch.autograd.grad((1 + z).log().sum(), leaves, create_graph=True)
+        made.append(torch.autograd.grad(sum(g.sum() for g in first), leaves))
+    for ours, plain in zip(*made):
+        torch.testing.assert_close(ours, plain, rtol=1e-8, atol=1e-10)
+
+
+def test_maps_at_the_ends_of_the_noise():
+    ends = torch.tensor([0.0, torch.inf, torch.nan]).repeat(2000)
+    one = torch.ones(()).requires_grad_()
+    for map_, count in OF_EXPONENTIAL.values():
+        kernel = map_.push(ends, *[one] * count)
+        assert type(kernel.grad_fn).__name__ == "_ApplyBackward"
+        plain = map_.plain(ends, *[one] * count)
+        torch.testing.assert_close(kernel, plain, rtol=0, atol=0, equal_nan=True)
 
 
 MAPS = {

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributions.utils import broadcast_all
 
 INTEGERS = ("total_count",)  # parameters that may be integer tensors
 signature = lru_cache(inspect.signature)
@@ -78,6 +79,14 @@ def _floating(who: str, name: str, value: Tensor) -> bool:
 def holds(condition: Tensor) -> bool:
     """Return whether all are true, under vmap too, as torch asks it of its own constraints."""
     return bool(torch._is_all_true(condition))
+
+
+def joined(*values: Any) -> tuple[Tensor, ...]:
+    """Return parameters of one shape: torch's `broadcast_all`, without views of tensors that have it already."""
+    first = values[0]
+    if all(isinstance(v, Tensor) and v.shape == first.shape for v in values):
+        return values
+    return tuple(broadcast_all(*values))
 
 
 def checked_shape(value: Tensor, batch: torch.Size, event: torch.Size) -> None:

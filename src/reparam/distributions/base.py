@@ -80,7 +80,7 @@ class Distribution(torch.distributions.Distribution):
 
     def _get_checked_instance(self, cls: Any, _instance: Any = None) -> Any:
         # torch compares constructors; ours is the same one, prepared
-        if _instance is None and getattr(type(self).__init__, "__wrapped__", None) is cls.__init__:
+        if _instance is None and _bare(type(self).__init__) is _bare(cls.__init__):
             return type(self).__new__(type(self))
         return super()._get_checked_instance(cls, _instance)  # type: ignore[no-untyped-call]
 
@@ -108,6 +108,13 @@ class Distribution(torch.distributions.Distribution):
                 f"write ({sample_shape},)"
             )
         return given(noise, type(self).__name__).draw(self.noise_spec(sample_shape))
+
+
+def _bare(init: Any) -> Any:
+    """Return a constructor without its preparations, one for each class on the way."""
+    while hasattr(init, "__wrapped__"):
+        init = init.__wrapped__
+    return init
 
 
 def result_dtype(a: Tensor, b: Tensor) -> torch.dtype:

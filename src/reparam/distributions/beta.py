@@ -7,10 +7,12 @@ from torch import Tensor
 from torch.distributions import constraints
 
 from reparam import special
+from reparam.distributions.arguments import joined
 from reparam.distributions.implicit import Implicit, tail_probabilities
+from reparam.distributions.lean import Lean, stored
 
 
-class Beta(Implicit, torch.distributions.Beta):
+class Beta(Lean, Implicit, torch.distributions.Beta):
     """Beta law, density x^(a - 1) (1 - x)^(b - 1) / B(a, b), a = concentration1, b = concentration0.
 
         z = sigmoid(xi),  I_z(a, b) = Phi(eps),  eps ~ N(0, 1)
@@ -32,10 +34,14 @@ class Beta(Implicit, torch.distributions.Beta):
     """
 
     ends = (0.0, 1.0)
+    late = ("_dirichlet",)
 
-    def expand(self, batch_shape: Any, _instance: Any = None) -> "Beta":
-        """Return the distribution with a larger batch shape."""
-        return super().expand(batch_shape, _instance or type(self).__new__(type(self)))
+    concentration1 = stored("concentration1")
+    concentration0 = stored("concentration0")
+
+    def __init__(self, concentration1: Any, concentration0: Any, validate_args: bool | None = None) -> None:
+        self.concentration1, self.concentration0 = joined(concentration1, concentration0)
+        self.settle(self.concentration1.shape, validate_args)
 
     def push(self, eps: Tensor) -> Tensor:
         """Return sigmoid(xi), I(a, b) at it = Phi(eps)."""
@@ -72,7 +78,7 @@ class Beta(Implicit, torch.distributions.Beta):
         return tail_probabilities(inside, x >= 1, tails)
 
 
-class FisherSnedecor(Implicit, torch.distributions.FisherSnedecor):
+class FisherSnedecor(Lean, Implicit, torch.distributions.FisherSnedecor):
     """Fisher-Snedecor F law: the ratio of two independent chi-squared variables, each over its degrees of freedom.
 
         z = (df2 / df1) e^xi,  I(df1 / 2, df2 / 2) at sigmoid(xi) = Phi(eps),  eps ~ N(0, 1)
@@ -94,8 +100,13 @@ class FisherSnedecor(Implicit, torch.distributions.FisherSnedecor):
         tensor(0.5000)
     """
 
+    late = "_gamma1", "_gamma2"
     support = constraints.nonnegative  # type: ignore[assignment]
     ends = (0.0,)
+
+    def __init__(self, df1: Any, df2: Any, validate_args: bool | None = None) -> None:
+        self.df1, self.df2 = joined(df1, df2)
+        self.settle(self.df1.shape, validate_args)
 
     def push(self, eps: Tensor) -> Tensor:
         """Return (df2 / df1) e^xi."""

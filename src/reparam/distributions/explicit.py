@@ -37,9 +37,13 @@ class Univariate(Distribution):
         """Return the parameters by name."""
         return {name: getattr(self, name) for name in self.arg_constraints}
 
+    def like(self) -> Tensor:
+        """Return a parameter, for dtype and device."""
+        return next(iter(self.parameters().values()))
+
     def noise_spec(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> NoiseSpec:
         """Return the base noise that `push` eats; float32 for narrower parameters."""
-        like = next(iter(self.parameters().values()))
+        like = self.like()
         shape = tuple(self._extended_shape(torch.Size(sample_shape)))
         dtype = torch.float32 if like.dtype in HALVES else like.dtype
         return NoiseSpec(self.base_law, shape, len(sample_shape), dtype, like.device)
@@ -70,7 +74,7 @@ class Univariate(Distribution):
         """Return log q(x) in nats."""
         if self._validate_args:
             self._validate_sample(value)
-        like = next(iter(self.parameters().values()))
+        like = self.like()
         if like.dtype in HALVES:
             wide = self._as(torch.float32)
             return wide.log_density(value.float()).to(result_dtype(like, value))
@@ -158,7 +162,7 @@ class Univariate(Distribution):
     ) -> Tensor:
         if sample and self._validate_args:
             self._validate_sample(value)
-        like = next(iter(self.parameters().values()))
+        like = self.like()
         value = torch.as_tensor(value, device=like.device)
         result = method(self._as(torch.float64), value.double())
         return result.to(result_dtype(like, value))
@@ -225,7 +229,7 @@ def _rounded_once(push: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Return `push` with its arithmetic in float32 where the parameters are narrower."""
 
     def wide_push(self: Univariate, eps: Tensor) -> Tensor:
-        dtype = next(iter(self.parameters().values())).dtype
+        dtype = self.like().dtype
         if dtype in HALVES:
             return push(self._as(torch.float32), eps.float()).to(dtype)
         return push(self, eps)

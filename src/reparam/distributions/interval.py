@@ -8,8 +8,11 @@ import torch
 from torch import Tensor
 
 from reparam.distributions import laws
-from reparam.distributions.arguments import holds
+from reparam.distributions.arguments import holds, joined
 from reparam.distributions.explicit import Explicit
+from reparam.distributions.lean import Lean
+from reparam.distributions.one_pass import OfExponential
+from reparam.transforms.exponential_maps import KUMARASWAMY
 from reparam.transforms.quotients import exprel, exprel_slope, horner, logrel
 
 
@@ -63,7 +66,7 @@ class Uniform(Explicit, torch.distributions.Uniform):
         return {"low": (self.high - x) / width, "high": (x - self.low) / width}
 
 
-class Kumaraswamy(Explicit, torch.distributions.Kumaraswamy):
+class Kumaraswamy(Lean, OfExponential, torch.distributions.Kumaraswamy):
     """Kumaraswamy law on [0, 1], S(x) = (1 - x^a)^b, a = concentration1, b = concentration0.
 
         z = (1 - e^(-eps / b))^(1 / a),  eps ~ Exponential(1), computed as exp of its logarithm
@@ -84,12 +87,13 @@ class Kumaraswamy(Explicit, torch.distributions.Kumaraswamy):
         tensor(0.4219)
     """
 
-    base_law = "exponential"
+    late = "base_dist", "transforms"
     law = laws.EXPONENTIAL
+    map = KUMARASWAMY
 
-    def push(self, eps: Tensor) -> Tensor:
-        """Return exp(log(1 - e^(-eps / b)) / a)."""
-        return torch.exp(torch.log(-torch.expm1(-eps / self.concentration0)) / self.concentration1)
+    def __init__(self, concentration1: Any, concentration0: Any, validate_args: bool | None = None) -> None:
+        self.concentration1, self.concentration0 = joined(concentration1, concentration0)
+        self.settle(self.concentration1.shape, validate_args)
 
     def pull(self, x: Tensor) -> Tensor:
         """Return -b log(1 - x^a)."""

@@ -6,43 +6,32 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 from torch.distributions import constraints
-from torch.distributions.utils import broadcast_all
 
 from reparam.distributions import laws
-from reparam.distributions.explicit import Explicit
-from reparam.noise import Noise, given
+from reparam.distributions.arguments import joined
+from reparam.distributions.lean import Lean
+from reparam.distributions.one_pass import OnePass
+from reparam.noise import Noise
 from reparam.transforms.affine import location_scale_draw
 
-WORKING = (torch.float32, torch.float64)  # dtypes that a map works in; narrower ones are rounded from float32
 
-
-class LocationScale(Explicit):
+class LocationScale(Lean, OnePass):
     """The shared map of the location-scale families: z = loc + scale eps, h(z) = (z - loc) / scale."""
 
     loc: Tensor
     scale: Tensor
 
-    def rsample(
-        self, sample_shape: torch.Size | tuple[int, ...] = (), *, noise: Noise | None = None
-    ) -> Tensor:
-        """Draw loc + scale eps; the noise is drawn in the same pass where a kernel serves."""
-        if isinstance(sample_shape, int):
-            return super().rsample(sample_shape, noise=noise)  # which raises
-        noise, shape = given(noise, type(self).__name__), self._extended_shape(torch.Size(sample_shape))
-        z = location_scale_draw(self.base_law, noise, shape, self.loc, self.scale)
-        like = self.loc
-        if (
-            z is None and type(noise) is Noise and like.dtype in WORKING
-        ):  # small: `noise.draw` without its forms
-            return self.push(noise._draw(self.base_law, shape, like.dtype, like.device, len(sample_shape)))
-        return super().rsample(sample_shape, noise=noise) if z is None else z
+    def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
+        self.loc, self.scale = joined(loc, scale)
+        self.settle(self.loc.shape, validate_args)
 
-    def sample(
-        self, sample_shape: torch.Size | tuple[int, ...] = (), *, noise: Noise | None = None
-    ) -> Tensor:
-        """Draw the same numbers without a graph."""
-        with torch.no_grad():
-            return self.rsample(sample_shape, noise=noise)
+    def one_pass(self, noise: Noise, shape: torch.Size) -> Tensor | None:
+        """Return loc + scale eps with the noise drawn on the way, from 16,384 numbers on."""
+        return location_scale_draw(self.base_law, noise, shape, self.loc, self.scale)
+
+    def like(self) -> Tensor:
+        """Return loc."""
+        return self.loc
 
     def push(self, eps: Tensor) -> Tensor:
         """Return loc + scale eps."""
@@ -133,6 +122,7 @@ class Gumbel(LocationScale, torch.distributions.Gumbel):
         tensor(-1.)
     """
 
+    late = "base_dist", "transforms"
     base_law = "gumbel"
     law = laws.GUMBEL
 
@@ -162,18 +152,6 @@ class Logistic(LocationScale):
     support = constraints.real
     base_law = "logistic"
     law = laws.LOGISTIC
-
-    def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
-        self.loc, self.scale = broadcast_all(loc, scale)
-        super().__init__(self.loc.shape, validate_args=validate_args)
-
-    def expand(self, batch_shape: Any, _instance: Any = None) -> "Logistic":
-        """Return the distribution with a larger batch shape."""
-        new = self._get_checked_instance(Logistic, _instance)
-        new.loc, new.scale = self.loc.expand(batch_shape), self.scale.expand(batch_shape)
-        torch.distributions.Distribution.__init__(new, new.loc.shape, validate_args=False)
-        new._validate_args = self._validate_args
-        return new
 
     @property
     def mean(self) -> Tensor:

@@ -1,15 +1,21 @@
 """Explicit families on the half-line: Exponential, Weibull, HalfNormal, HalfCauchy."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.distributions import constraints
 
 from reparam.distributions import laws
+from reparam.distributions.arguments import joined
 from reparam.distributions.explicit import Explicit
+from reparam.distributions.lean import Lean
+from reparam.distributions.one_pass import OfExponential
 from reparam.special.logarithms import log_quotient
+from reparam.transforms.exponential_maps import EXPONENTIAL, WEIBULL
 
 
-class Exponential(Explicit, torch.distributions.Exponential):
+class Exponential(OfExponential, torch.distributions.Exponential):
     """Exponential law, density rate exp(-rate x).
 
         z = eps / rate,  eps ~ Exponential(1)
@@ -28,12 +34,8 @@ class Exponential(Explicit, torch.distributions.Exponential):
         tensor(0.1353)
     """
 
-    base_law = "exponential"
     law = laws.EXPONENTIAL
-
-    def push(self, eps: Tensor) -> Tensor:
-        """Return eps / rate."""
-        return eps / self.rate
+    map = EXPONENTIAL
 
     def pull(self, x: Tensor) -> Tensor:
         """Return rate x."""
@@ -48,7 +50,7 @@ class Exponential(Explicit, torch.distributions.Exponential):
         return {"rate": -x / self.rate}
 
 
-class Weibull(Explicit, torch.distributions.Weibull):
+class Weibull(Lean, OfExponential, torch.distributions.Weibull):
     """Weibull law, S(x) = exp(-(x / scale)^concentration).
 
         z = scale eps^(1 / concentration),  eps ~ Exponential(1)
@@ -69,13 +71,14 @@ class Weibull(Explicit, torch.distributions.Weibull):
         tensor(0.3679)
     """
 
+    late = "base_dist", "transforms", "concentration_reciprocal"
     support = constraints.nonnegative  # type: ignore[assignment]
-    base_law = "exponential"
     law = laws.EXPONENTIAL
+    map = WEIBULL
 
-    def push(self, eps: Tensor) -> Tensor:
-        """Return scale eps^(1 / concentration)."""
-        return self.scale * torch.exp(torch.log(eps) / self.concentration)
+    def __init__(self, scale: Any, concentration: Any, validate_args: bool | None = None) -> None:
+        self.scale, self.concentration = joined(scale, concentration)
+        self.settle(self.scale.shape, validate_args)
 
     def pull(self, x: Tensor) -> Tensor:
         """Return (x / scale)^concentration."""

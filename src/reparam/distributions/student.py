@@ -1,13 +1,17 @@
 """Student's t: a location-scale family with a shape, heavy tails at small df and the normal law at infinite df."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from reparam import special
+from reparam.distributions.arguments import joined
 from reparam.distributions.implicit import Implicit
+from reparam.distributions.lean import Lean
 
 
-class StudentT(Implicit, torch.distributions.StudentT):
+class StudentT(Lean, Implicit, torch.distributions.StudentT):
     """Student's t law with df degrees of freedom, moved to loc and stretched by scale.
 
         z = loc + scale t,  F_t(t; df) = Phi(eps),  eps ~ N(0, 1)
@@ -28,6 +32,12 @@ class StudentT(Implicit, torch.distributions.StudentT):
         >>> StudentT(torch.tensor(1.0), torch.tensor(0.0), torch.tensor(1.0)).cdf(torch.tensor(1.0))
         tensor(0.7500)
     """
+
+    late = ("_chi2",)
+
+    def __init__(self, df: Any, loc: Any = 0.0, scale: Any = 1.0, validate_args: bool | None = None) -> None:
+        self.df, self.loc, self.scale = joined(df, loc, scale)
+        self.settle(self.df.shape, validate_args)
 
     def push(self, eps: Tensor) -> Tensor:
         """Return loc + scale t."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from reparam.kernels.cpu import gaussian, philox
-from reparam.kernels.cpu.draw import draw_at
+from reparam.kernels.cpu.draw import draw_at, numbers
 from reparam.kernels.operators import gpu  # and registers the operators
 from reparam.kernels.reference.philox import int64
 
@@ -65,6 +65,8 @@ def draw(
 ) -> Tensor:
     """Return numbers of one law at an address: `reference.draw`, with ints or 0-d int64 tensors as key and step."""
     if device.type == "cpu" and plain():
+        if index is None:
+            return numbers(law, signed(key), signed(step), 0, shape, dtype)
         return draw_at(law, *address(key, step, index, device), shape, sample_ndim, dtype)
     kernels = gpu() if device.type == "cuda" else None
     if kernels is not None and plain():

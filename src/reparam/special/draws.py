@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 from torch.autograd.forward_ad import _set_fwd_grad_enabled
 
+from reparam.kernels.product import product
 from reparam.kernels.scalar import OUTPUTS, scalar
 from reparam.special.implicit import _dot, _fit, _primals, _spread, quantile, velocity
 
@@ -72,9 +73,12 @@ WEIGHTS["inverse_gaussian"] = _inverse_gaussian
 WEIGHTS |= {name: partial(_gamma, name) for name in GAMMAS}
 
 
-def _last_slope(name: str, x: Tensor, parameters: Sequence[Tensor]) -> Tensor | float:
-    """dx/dtheta of the last parameter, where its kernel leaves it out: the rate of a gamma draw, or loc."""
-    return -_outer_slope(name, x) / parameters[-1] if name in GAMMAS else 1.0
+def _last_gradient(name: str, gradient: Tensor, x: Tensor, parameters: Sequence[Tensor]) -> Tensor:
+    """The gradient of the last parameter, whose slope the kernel leaves out: the rate of a gamma draw, or loc."""
+    last = parameters[-1]
+    if name not in GAMMAS:
+        return _fit(gradient, last)
+    return _fit(product(gradient, -_outer_slope(name, x) / last), last)
 
 
 def _slopes(name: str) -> int:
@@ -102,7 +106,7 @@ class _Draw(torch.autograd.Function):
         x, _, *parameters = ctx.saved_tensors
         if any(ctx.needs_input_grad[1 : 2 + _slopes(ctx.name)]):
             return None, *_composed(ctx, gradient, ctx.saved_tensors)
-        last = _fit(gradient * _last_slope(ctx.name, x, parameters), parameters[-1])
+        last = _last_gradient(ctx.name, gradient, x, parameters)
         return *(None for _ in ctx.needs_input_grad[1:]), last
 
     @staticmethod
@@ -137,11 +141,13 @@ class _MovingDraw(torch.autograd.Function):
         if torch.is_grad_enabled() or ctx.needs_input_grad[1]:
             return None, *_composed(ctx, gradient, rest)
         x, _, *parameters = rest
-        if len(parameters) > ctx.slopes and ctx.needs_input_grad[-1]:
-            slopes = (*slopes, _last_slope(ctx.name, x, parameters))
         needed = ctx.needs_input_grad[2:]
-        out = [_fit(gradient * s, p) if need else None for s, p, need in zip(slopes, parameters, needed)]
-        return None, None, *out, *(None for _ in range(len(parameters) - len(out)))
+        out = [
+            _fit(product(gradient, s), p) if need else None for s, p, need in zip(slopes, parameters, needed)
+        ]
+        if len(parameters) > ctx.slopes:
+            out.append(_last_gradient(ctx.name, gradient, x, parameters) if needed[-1] else None)
+        return None, None, *out
 
     @staticmethod
     def jvp(ctx: Any, _: Any, *tangents: Tensor | None) -> tuple[Tensor | None, ...]:

@@ -13,6 +13,7 @@ from torch import Tensor
 from reparam.kernels import select
 from reparam.kernels.cpu.affine import draw_affine
 from reparam.kernels.cpu.memory import empty
+from reparam.kernels.product import product
 from reparam.noise import Noise
 
 LEAST = 1 << 14  # elements: fewer are drawn sooner by the draw and one torch operation
@@ -37,7 +38,7 @@ def location_scale_draw(
     if torch.is_grad_enabled() and (loc.requires_grad or scale.requires_grad):
         return _Draw.apply(law, key, step, shape, loc, scale)
     z = empty(shape, loc.dtype)
-    draw_affine(law, key, step, loc.contiguous(), scale.contiguous(), z, z)
+    draw_affine(law, key, step, loc.contiguous(), scale.contiguous(), z, z.new_empty(0))
     return z
 
 
@@ -45,7 +46,7 @@ class _Draw(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, law: str, key: int, step: int, shape: Any, loc: Tensor, scale: Tensor) -> Tensor:
         z = empty(shape, loc.dtype)
-        eps = empty(shape, loc.dtype) if ctx.needs_input_grad[5] else z
+        eps = empty(shape if ctx.needs_input_grad[5] else (0,), loc.dtype)
         draw_affine(law, key, step, loc.contiguous(), scale.contiguous(), z, eps)
         ctx.one = loc.shape if loc.shape != shape else None
         if ctx.needs_input_grad[5]:
@@ -59,10 +60,3 @@ class _Draw(torch.autograd.Function):
         if ctx.one is not None:
             of_loc, of_scale = (None if g is None else g.sum().reshape(ctx.one) for g in (of_loc, of_scale))
         return None, None, None, None, of_loc, of_scale
-
-
-def product(gradient: Tensor, eps: Tensor) -> Tensor:
-    """Return gradient * eps, on large pages where nobody looks on."""
-    if torch.is_grad_enabled() or not select.plain() or gradient.dtype != eps.dtype:
-        return gradient * eps
-    return torch.mul(gradient, eps, out=empty(eps.shape, eps.dtype))

@@ -17,6 +17,7 @@ from torch.nn.functional import logsigmoid
 from reparam.kernels.cpu import truncated as kernel
 from reparam.kernels.cpu.memory import empty
 from reparam.kernels.cpu.pieces import run_pieces
+from reparam.kernels.product import product
 from reparam.special import ndtri_exp
 from reparam.transforms.fused import Fused, partials
 from reparam.transforms.gaussian_tail import log_add, log_cdf
@@ -47,7 +48,7 @@ def _backward(inputs: Any, z: Tensor, kept: Any, gradient: Tensor, needed: Any) 
     of_eps = None
     if needed[0]:
         of_eps = partials(_plain, inputs, gradient, (True, False, False, False, False))[0]
-    slopes = (gradient * slope if need else None for slope, need in zip(kept, needed[1:]))
+    slopes = (product(gradient, slope) if need else None for slope, need in zip(kept, needed[1:]))
     return of_eps, *slopes
 
 

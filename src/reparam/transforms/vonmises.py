@@ -15,6 +15,7 @@ from reparam import special
 from reparam.kernels.cpu.memory import empty
 from reparam.kernels.cpu.pieces import run_pieces
 from reparam.kernels.cpu.symmetric import vonmises_draw
+from reparam.kernels.product import product
 from reparam.transforms.fused import Fused, partials
 
 
@@ -45,7 +46,7 @@ def _forward(eps: Tensor, concentration: Tensor) -> tuple[Tensor, tuple[Tensor, 
 
 def _backward(inputs: Any, z: Tensor, kept: Any, gradient: Tensor, needed: Any) -> tuple[Tensor | None, ...]:
     of_eps = partials(_plain, inputs, gradient, (True, False))[0] if needed[0] else None
-    return of_eps, gradient * kept[0] if needed[1] else None
+    return of_eps, product(gradient, kept[0]) if needed[1] else None
 
 
 QUANTILE = Fused(_forward, _backward, _plain)

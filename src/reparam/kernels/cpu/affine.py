@@ -4,6 +4,7 @@
 Product and sum are rounded apart, so that z has the bits of `loc + scale * eps` in torch.
 """
 
+import numpy as np
 from torch import Tensor
 
 from reparam.kernels.cpu.fill import CODES, PIECE, next_piece, one_row
@@ -25,20 +26,24 @@ def affine(loc, scale, eps, z):
 
 @jit(fastmath=False)
 def share(law, key, step, loc, scale, eps, z, taken):
-    """Fill eps with noise and z with loc + scale eps, a piece at a time; see `kernels.cpu.fill`."""
+    """Fill z with loc + scale eps and eps, unless it is empty, with the noise, a piece at a time."""
+    scratch = np.empty(0 if len(eps) else min(len(z), PIECE), z.dtype)
     while True:
         first = PIECE * next_piece(taken, (len(z) + PIECE - 1) // PIECE)
         if first < 0:
             break
         last = min(first + PIECE, len(z))
-        one_row(law, key, step, 0, first, eps[first:last])
+        noise = (
+            eps[first:last] if len(eps) else scratch[: last - first]
+        )  # not z: a loop over one memory is slow
+        one_row(law, key, step, 0, first, noise)
         if len(loc) == 1:
-            affine(loc, scale, eps[first:last], z[first:last])
+            affine(loc, scale, noise, z[first:last])
         else:
-            affine(loc[first:last], scale[first:last], eps[first:last], z[first:last])
+            affine(loc[first:last], scale[first:last], noise, z[first:last])
 
 
 def draw_affine(law: str, key: int, step: int, loc: Tensor, scale: Tensor, z: Tensor, eps: Tensor) -> None:
-    """Fill z and eps (which may be one memory) at an address without rows; contiguous, float32 or float64."""
+    """Fill z, and eps unless it is empty, at an address without rows; contiguous, float32 or float64."""
     m, s, noise, out = (t.detach().view(-1).numpy() for t in (loc, scale, eps, z))
     together(share, CODES[law], key, step, m, s, noise, out, size=len(out))

@@ -29,18 +29,19 @@ FEW = 1024  # numbers outside a fit that are worth a thread: they take a microse
 def widen(source, first, target):
     """Copy source[first:] to doubles; a source of one number stands for all."""
     if len(source) == 1:
-        for i in range(len(target)):
-            target[i] = source[0]
+        target[:] = source[0]
     else:
+        part = source[first : first + len(target)]
         for i in range(len(target)):
-            target[i] = source[first + i]
+            target[i] = part[i]
 
 
 @jit
 def narrow(source, first, target):
     """Round doubles to target[first:]."""
+    part = target[first : first + len(source)]
     for i in range(len(source)):
-        target[first + i] = source[i]
+        part[i] = source[i]
 
 
 @jit
