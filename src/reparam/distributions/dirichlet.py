@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.autograd.forward_ad import _set_fwd_grad_enabled, unpack_dual
 
 from reparam import special
-from reparam.distributions.base import result_dtype
 from reparam.distributions.multivariate import Multivariate
 from reparam.kernels.scalar import scalar
+from reparam.special.densities import stirling_remainder
 
 HALF_LOG_2PI = 0.91893853320467274178
 
@@ -55,6 +55,18 @@ class Dirichlet(Multivariate, torch.distributions.Dirichlet):
         """Return the concentration."""
         return {"concentration": self.concentration}
 
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return log q(x) in nats, computed in float64 without the cancellation of large log gammas."""
+        if self._validate_args:
+            self._validate_sample(value)
+        alpha = self.concentration
+        dtype = torch.promote_types(value.dtype, alpha.dtype)
+        return log_density(value.double(), alpha.double()).to(dtype)
+
+    def entropy(self) -> Tensor:
+        """Return -E log q in nats, computed in the same way."""
+        return entropy(self.concentration.double()).to(self.concentration.dtype)
+
     def push(self, eps: Tensor) -> Tensor:
         """Return softmax(log z); computed in float64 and rounded once."""
         alpha = self.concentration
@@ -64,21 +76,58 @@ class Dirichlet(Multivariate, torch.distributions.Dirichlet):
         log_z = special.quantile(special.GAMMA, eps.double(), alpha.detach())
         return torch.exp(attach(torch.log_softmax(log_z, -1), alpha)).to(eps.dtype)
 
-    def log_prob(self, value: Tensor) -> Tensor:
-        """Return log Gamma(A) + sum_j [(alpha_j - 1) log x_j - log Gamma(alpha_j)] in nats, from float64."""
-        self._check(value)
-        alpha, x = self.concentration.double(), value.double()
-        norm = torch.lgamma(alpha.sum(-1)) - torch.lgamma(alpha).sum(-1)
-        log_prob = norm + torch.xlogy(alpha - 1, x).sum(-1)
-        return log_prob.to(result_dtype(self.concentration, value))
-
     def pull(self, x: Tensor) -> Tensor:
-        """Return log x in float64, which `move` carries along the field."""
-        return torch.log(x.double())
+        """Return log of x / sum x in float64, which `move` carries along the field."""
+        log_x = torch.log(x.double())
+        return log_x - torch.log(x.double().sum(-1, keepdim=True))
 
     def move(self, eps: Tensor) -> Tensor:
         """Return x at log x = eps, moving with the concentration."""
         return torch.exp(attach(eps, self.concentration.double())).to(self.concentration.dtype)
+
+
+def log_density(x: Tensor, alpha: Tensor) -> Tensor:
+    """Return sum_j [alpha_j log(x_j A/alpha_j) + log(alpha_j/2 pi)/2 - R(alpha_j) - log x_j] - log(A/2 pi)/2 + R(A).
+
+    R is the remainder of Stirling's formula; at x_j = 0 the term (alpha_j - 1) log x_j is its limit.
+    """
+    A = alpha.sum(-1, keepdim=True)
+    u = torch.where(x > 0, x, 1.0)
+    gap = (u * A - alpha) / alpha
+    near = gap.abs() < 0.5
+    log_ratio = torch.where(near, torch.log1p(torch.where(near, gap, 0.0)), u.log() + (A / alpha).log())
+    edge = torch.where(x > 0, 0.0, torch.xlogy(alpha - 1.0, torch.where(x > 0, 1.0, x)))
+    parts = alpha * log_ratio + half_log(alpha) - stirling_remainder(alpha) - u.log() + edge
+    return parts.sum(-1) - (half_log(A) - stirling_remainder(A)).squeeze(-1)
+
+
+def entropy(alpha: Tensor) -> Tensor:
+    """Return sum_j [R - chi - log(alpha_j/2 pi)/2 + psi](alpha_j) - [R - chi - log(A/2 pi)/2 + K psi](A).
+
+    chi = alpha (psi(alpha) - log alpha), of which the parts alpha log alpha of log Gamma and alpha psi leave no more.
+    """
+    A = alpha.sum(-1)
+
+    def part(a: Tensor) -> Tensor:
+        return stirling_remainder(a) - chi(a) - half_log(a)
+
+    return (part(alpha) + torch.digamma(alpha)).sum(-1) - part(A) - alpha.shape[-1] * torch.digamma(A)
+
+
+def half_log(alpha: Tensor) -> Tensor:
+    """Return log(alpha/2 pi)/2."""
+    return 0.5 * alpha.log() - HALF_LOG_2PI
+
+
+def chi(alpha: Tensor) -> Tensor:
+    """Return alpha (psi(alpha) - log alpha) = -1/2 - sum_k B_2k/(2k) alpha^(1-2k)."""
+    large = alpha >= 15.0
+    r = 1.0 / torch.where(large, alpha, 15.0)
+    total = torch.zeros_like(r)
+    for b in (1 / 12, -691 / 32760, 1 / 132, -1 / 240, 1 / 252, -1 / 120, 1 / 12):
+        total = total * r * r + b
+    low = torch.where(large, 1.0, alpha)
+    return torch.where(large, -0.5 - total * r, low * (torch.digamma(low) - low.log()))
 
 
 def rest(values: Tensor) -> Tensor:
@@ -87,6 +136,16 @@ def rest(values: Tensor) -> Tensor:
     before = torch.cat((zero, values[..., :-1]), -1).cumsum(-1)
     after = torch.cat((values[..., 1:], zero), -1).flip(-1).cumsum(-1).flip(-1)
     return before + after
+
+
+def centred(x: Tensor, gradient: Tensor) -> Tensor:
+    """Return G_j - x_j sum G as G_j sum_{i != j} x_i - x_j sum_{i != j} G_i: exact also where x_j rounds to 1."""
+    return gradient * rest(x) - x * rest(gradient)
+
+
+def deviations(x: Tensor, w: Tensor) -> Tensor:
+    """Return w_j - <x, w> in the same way."""
+    return w * rest(x) - rest(x * w)
 
 
 def log_odds(log_x: Tensor) -> Tensor:
@@ -117,8 +176,7 @@ class _Attach(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
         log_x, given, alpha = ctx.saved_tensors
-        v = velocities(log_x, alpha)
-        of_alpha = v * (gradient - torch.exp(log_x) * gradient.sum(-1, keepdim=True))
+        of_alpha = velocities(log_x, alpha) * centred(torch.exp(log_x), gradient)
         return gradient.sum_to_size(given.shape), of_alpha.sum_to_size(alpha.shape)
 
     @staticmethod
@@ -129,8 +187,7 @@ class _Attach(torch.autograd.Function):
             total = torch.zeros_like(log_x) if of_x is None else of_x.expand_as(log_x)
             if of_alpha is None:
                 return total
-            w = velocities(log_x, alpha) * of_alpha
-            return total + w - (torch.exp(log_x) * w).sum(-1, keepdim=True)
+            return total + deviations(torch.exp(log_x), velocities(log_x, alpha) * of_alpha)
 
 
 @torch.compiler.allow_in_graph
@@ -173,8 +230,7 @@ class _Draw(torch.autograd.Function):
         if not torch.is_grad_enabled() and not ctx.needs_input_grad[0]:
             return None, scalar("dirichlet_pull", gradient, x, others, field)[0].sum_to_size(alpha.shape)
         p, v, spread = composed(eps, alpha)
-        pulled = p * gradient
-        pulled = pulled - p * pulled.sum(-1, keepdim=True)
+        pulled = centred(p, p * gradient)
         of_eps, of_alpha = pulled * spread, pulled * v
         return of_eps.sum_to_size(eps.shape).to(eps.dtype), of_alpha.sum_to_size(alpha.shape).to(alpha.dtype)
 
@@ -186,7 +242,7 @@ class _Draw(torch.autograd.Function):
             w = torch.zeros_like(p)
             w = w if of_eps is None else w + spread * of_eps
             w = w if of_alpha is None else w + v * of_alpha
-            return (p * (w - (p * w).sum(-1, keepdim=True))).to(eps.dtype), None, None
+            return (p * deviations(p, w)).to(eps.dtype), None, None
 
 
 @torch.compiler.allow_in_graph
