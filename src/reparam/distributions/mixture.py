@@ -242,7 +242,8 @@ def independent_lines(component: Any, z: list[Tensor]) -> Iterator[Univariate]:
 
 def gaussian_lines(component: MultivariateNormal, z: list[Tensor]) -> Iterator[Univariate]:
     """Yield N(m_j + sum_{i<j} L_ji e_i, L_jj^2), the law of z_j given z_<j, with e = L^{-1} (z - m)."""
-    L, e = component._unbroadcasted_scale_tril, list[Tensor]()
+    L = component._unbroadcasted_scale_tril
+    e: list[Tensor] = []
     for j in range(component.event_shape[0]):
         centre, scale = component.loc[..., j], L[..., j, j]
         for i in range(j):

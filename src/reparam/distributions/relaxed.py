@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.distributions import TransformedDistribution
+from torch.distributions.relaxed_bernoulli import LogitRelaxedBernoulli
 from torch.distributions.relaxed_categorical import ExpRelaxedCategorical
-from torch.distributions.transforms import ExpTransform
+from torch.distributions.transforms import ExpTransform, SigmoidTransform
 from torch.nn.functional import logsigmoid
 
 from reparam.distributions.arguments import holds
@@ -75,7 +76,9 @@ class RelaxedBernoulli(Distribution, torch.distributions.RelaxedBernoulli):
         logits: Tensor | None = None,
         validate_args: bool | None = None,
     ) -> None:
-        super().__init__(temperature, probs, logits, validate_args=validate_args)
+        # torch's class validates its inner one, whatever validate_args is, which no compiler can trace
+        base = LogitRelaxedBernoulli(temperature, probs, logits, validate_args=validate_args)
+        TransformedDistribution.__init__(self, base, SigmoidTransform(), validate_args=validate_args)
         if self._validate_args:
             _checked(type(self).__name__, temperature)
 
