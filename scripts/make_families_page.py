@@ -19,10 +19,11 @@ A page for each, made by `scripts/make_families_page.py` from the docstrings and
 
 Errors are the worst at the references, in float64 where nothing else is said (`benchmarks/results/accuracy.md`). Times
 are for float32, 10^6 numbers, one thread; the ratio is to torch's class in the same run, for VonMises to its forward
-pass, which has no derivative (`benchmarks/results/distributions.md`); in families of which one time is given 10^5 draws
-share their parameters (`benchmarks/results/every_family.md`). The rule says how a draw depends on its parameters:
-explicit (a formula in the noise), implicit (a quantile, differentiated by its law), relaxed (a continuous stand-in) or none (no
-derivative: use an estimator).
+pass, which has no derivative (`benchmarks/results/distributions.md`). In families of which a single time is given 10^5
+draws share their parameters (`benchmarks/results/every_family.md`).
+
+The rule says how a draw depends on its parameters: explicit (a formula in the noise), implicit (a quantile,
+differentiated by its law), relaxed (a continuous stand-in) or none (no derivative: use an estimator).
 """
 PLACES = ("cdf", "survival function", "log_prob", "quantile")
 
