@@ -73,3 +73,23 @@ def test_overflowing_draws_do_not_warn():
                 z = getattr(D, name)(*leaves).rsample((20_000,), noise=rp.Noise(5))
                 assert torch.isinf(z).any()
                 assert not z.isnan().any()
+
+
+def test_log_forms_where_draws_overflow():
+    """The logarithm of the draw where that is a number, and a number with derivatives where it is not."""
+    eps = 2 * NOISE.normal((500,), dtype=F64)
+    for q, log, df in (
+        (D.FisherSnedecor(t(0.5), t(3.0)), "log_push", 1e-2),
+        (D.StudentT(t(0.5)), "log_magnitude", 1e-2),
+    ):
+        torch.testing.assert_close(getattr(q, log)(eps), q.push(eps).abs().log(), rtol=1e-11, atol=1e-12)
+        small = [torch.tensor(df, dtype=F64, requires_grad=True) for _ in q.parameters() if _[:2] == "df"]
+        wild = type(q)(*small)
+        value = getattr(wild, log)(eps)
+        assert torch.isinf(wild.push(eps)).any()
+        assert torch.isfinite(value).all()
+        assert all(torch.isfinite(g) for g in torch.autograd.grad(value.sum(), small))
+
+
+def t(value):
+    return torch.tensor(value, dtype=F64)

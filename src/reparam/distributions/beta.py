@@ -91,7 +91,7 @@ class FisherSnedecor(Lean, Implicit, torch.distributions.FisherSnedecor):
 
     Gradient: implicit, unbiased; dz/ddf1 = z (dxi/da / 2 - 1 / df1), dz/ddf2 = z (dxi/db / 2 + 1 / df2). Reverse,
     forward, vmap, compile; second derivatives exact to 1e-10. A draw beyond the largest float is inf, one below half
-    the smallest 0, which the support holds.
+    the smallest 0, which the support holds; `log_push` is log z without either.
 
     Source: figurnov2018.
 
@@ -111,6 +111,11 @@ class FisherSnedecor(Lean, Implicit, torch.distributions.FisherSnedecor):
     def push(self, eps: Tensor) -> Tensor:
         """Return (df2 / df1) e^xi."""
         return special.draw("ratio", eps, self.df1 / 2, self.df2 / 2)
+
+    def log_push(self, eps: Tensor) -> Tensor:
+        """Return log z = log(df2 / df1) + xi at eps in float64, which neither overflows nor underflows."""
+        a, b = self.df1.double() / 2, self.df2.double() / 2
+        return special.quantile(special.BETA, eps.double(), a, b) + torch.log(b / a)
 
     def log_density(self, x: Tensor) -> Tensor:
         """Return log f(xi; df1 / 2, df2 / 2) - log x; limits at 0, -inf below."""

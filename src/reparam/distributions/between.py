@@ -11,7 +11,8 @@ from torch import Tensor
 
 from reparam.distributions.explicit import Univariate, interior
 
-COARSE, FINE = (np.polynomial.legendre.leggauss(n) for n in (8, 11))
+# nodes and weights of Gauss's rule on [-1, 1], as numbers, which a tracer of graphs takes as they are
+COARSE, FINE = (tuple(zip(*(v.tolist() for v in np.polynomial.legendre.leggauss(n)))) for n in (8, 11))
 AGREE, SMALLER = 1e-13, 0.5
 
 
@@ -35,7 +36,7 @@ def between(base: Univariate, low: Tensor, high: Tensor) -> Tensor:
 
 
 def _integral(
-    base: Univariate, low: Tensor, high: Tensor, near: Tensor, rule: tuple[np.ndarray, np.ndarray]
+    base: Univariate, low: Tensor, high: Tensor, near: Tensor, rule: tuple[tuple[float, float], ...]
 ) -> Tensor:
     """Return int q from low to high by a rule on [-1, 1], where `near`; elsewhere 0."""
     support = base.support
@@ -44,7 +45,7 @@ def _integral(
     )
     start, width = torch.where(near, low, inside), torch.where(near, high, 0.0) - torch.where(near, low, 0.0)
     total = torch.zeros_like(width)
-    for node, weight in zip(*(values.tolist() for values in rule)):
+    for node, weight in rule:
         point = start + width * ((1 + node) / 2)
         total = total + weight / 2 * torch.exp(base.log_density_anywhere(point))
     return width * total
