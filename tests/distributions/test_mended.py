@@ -1,5 +1,7 @@
 """Regressions of relaxed laws, truncated laws without mass, and vector transforms."""
 
+import math
+
 import pytest
 import torch
 from torch.distributions import transforms as T
@@ -104,3 +106,35 @@ def test_straight_through_one_hots_convert_to_their_law():
     q = D.convert(torch.distributions.OneHotCategoricalStraightThrough(logits=logits))
     assert type(q) is D.OneHotCategorical
     assert q.log_prob(torch.tensor([0.0, 1.0])).requires_grad
+
+
+@pytest.mark.parametrize("size", [25.0, 200.0, 800.0])
+def test_large_logits_keep_their_digits(size):
+    """P(0) = 1/(1 + e^l) of Geometric at l = -size, and both signs of a RelaxedBernoulli draw at its own middle.
+
+    -log(1 - p) = log(1 + e^-size) is e^-size up to e^-2 size/2; softplus with a threshold would say 0 or lose it.
+    """
+    logits = torch.tensor([-size, size], dtype=F64, requires_grad=True)
+    q = D.Geometric(logits=logits)
+    k = torch.tensor([3.0, 2.0], dtype=F64)
+    value = q.log_prob(k)
+    tiny = math.exp(-size)
+    right = torch.tensor([-size - 4 * tiny, -2 * size - 3 * tiny], dtype=F64)
+    torch.testing.assert_close(value, right, rtol=1e-14, atol=0)
+    (slope,) = torch.autograd.grad(value.sum(), logits)
+    torch.testing.assert_close(slope, torch.tensor([1.0, -2.0], dtype=F64), rtol=1e-9, atol=0)
+    relaxed = D.RelaxedBernoulli(torch.tensor(1.0, dtype=F64), logits=logits)
+    x = torch.tensor([0.5, 0.5], dtype=F64)
+    given = relaxed.log_prob(x)
+    torch.testing.assert_close(
+        given, torch.full((2,), -size - 2 * tiny, dtype=F64) + math.log(4), rtol=1e-14, atol=0
+    )
+    (slope,) = torch.autograd.grad(given.sum(), logits)
+    torch.testing.assert_close(slope, torch.tensor([1.0, -1.0], dtype=F64), rtol=1e-9, atol=0)
+
+
+def test_small_failure_rates_of_geometric():
+    """cdf(0) = p = 1/(1 + e^size), beyond softplus's threshold of 20, to its last digits."""
+    q = D.Geometric(logits=torch.tensor([-21.0, -40.0, -300.0], dtype=F64))
+    right = torch.exp(torch.tensor([-21.0, -40.0, -300.0], dtype=F64))
+    torch.testing.assert_close(q.cdf(torch.zeros(3, dtype=F64)), right / (1 + right), rtol=1e-14, atol=0)

@@ -80,6 +80,24 @@ def test_float32_is_the_exact_number_rounded(name):
     assert torch.equal(function(*narrow), function(*(value.double() for value in narrow)).float())
 
 
+@EVERY
+def test_shapes(name):
+    """Broadcasting, no elements, no dimensions, strides: the numbers as one by one."""
+    function, values = getattr(S, name), POINTS[name]
+    columns = [v.reshape([2 if i == j else 1 for i in range(len(values))]) for j, v in enumerate(values)]
+    table = function(*columns)
+    assert table.shape == (2,) * len(values)
+    at = tuple(0 for _ in values)
+    one = function(*(v[0] for v in values))  # vector lanes round their exp differently
+    torch.testing.assert_close(table[at], one, rtol=1e-15, atol=0)
+    assert function(*(v[:0] for v in values)).shape == (0,)
+    strided = [v.repeat_interleave(2)[::2] for v in values]
+    assert not strided[0].is_contiguous()
+    torch.testing.assert_close(function(*strided), function(*values), rtol=1e-15, atol=0)
+    empty = [v[:0].clone().requires_grad_() for v in values]
+    assert all(g.shape == (0,) for g in torch.autograd.grad(function(*empty).sum(), empty))
+
+
 def worst(ours, right):
     return np.abs(ours.detach().numpy() / np.array([float(v) for v in right]) - 1).max()
 

@@ -121,7 +121,7 @@ class OneToOne(Transform):
 
     def intervals(self, low: Tensor, high: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Return the interval of x with low < T(x) <= high, infinite where an end lies beyond the image."""
-        falls = torch.as_tensor(self.sign < 0)
+        falls = torch.as_tensor(self.sign < 0, device=low.device)
         first, last = self._back(low), self._back(high)
         return [(torch.where(falls, last, first), torch.where(falls, first, last))]
 
@@ -129,7 +129,7 @@ class OneToOne(Transform):
         """Return T^{-1}(y), or the infinity that stands for a y at or beyond an end of the image."""
         lower, upper = self._image()
         beyond = (y <= lower) | (y >= upper) | torch.isinf(y)
-        sign = torch.as_tensor(self.sign, dtype=y.dtype)
+        sign = torch.as_tensor(self.sign, dtype=y.dtype, device=y.device)
         end = torch.where((y <= lower) | (y == -torch.inf), -torch.inf, torch.inf) * sign
         return torch.where(beyond, end, self.transform.inv(torch.where(beyond, self._inside(y), y)))
 
