@@ -54,7 +54,7 @@ _blocks: dict[int, np.ndarray] = {}
 def _take(size: int) -> np.ndarray:
     """Return a block of at least `size` bytes."""
     step = max(4096, (1 << (size - 1).bit_length()) // (2 * STEPS))
-    room = -(-(size + LINE) // step) * step
+    room = -(-size // step) * step + LINE
     for block in reversed(list(_blocks.values())):  # the last one may be in the cache still
         if block.nbytes == room and _blocks.pop(id(block), None) is not None:
             return block
