@@ -59,6 +59,22 @@ def accuracy() -> dict[str, list[str]]:
     return out
 
 
+def accuracy_of_others() -> dict[str, list[str]]:
+    """Return sentences on the families of which only the density, and of Dirichlet the field, has references."""
+    out: dict[str, list[str]] = {}
+    for name, *cells in rows("accuracy.md"):
+        if len(cells) != 2 or not re.match(r"\d", cells[1]):
+            continue
+        family = family_of(name) if name[0].isupper() else "Dirichlet"
+        case = name[len(family) :].strip(" ()") if name[0].isupper() else name
+        text = f"Worst error of {case}: {cells[0]} (must {cells[1]})."
+        if name[0].isupper():
+            bracket = f" ({case})" if case else ""
+            text = f"Worst error of log_prob{bracket}: {zero(cells[0])}, in float32 {cells[1]}, of max(1, |log q|)."
+        out.setdefault(family, []).append(text)
+    return out
+
+
 def speed() -> dict[str, list[str]]:
     """Return sentences on the measured time of a draw of each family."""
     out: dict[str, list[str]] = {}
@@ -143,7 +159,7 @@ def index() -> str:
 
 def pages() -> dict[str, str]:
     """Return every page by its path in docs."""
-    precise, fast, known = accuracy(), speed(), sources()
+    precise, fast, known = accuracy() | accuracy_of_others(), speed(), sources()
     out = {"families.md": index()}
     for family in families():
         name = family.__name__

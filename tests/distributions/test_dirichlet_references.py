@@ -23,9 +23,9 @@ MUST = {
     "log_prob": 1e-14,
     "entropy": 1e-12,
     "moments": 1e-15,
-    "float32 ulp": 2.0,
-    "float32 draw ulp": 1.0,
-    "float32 draw's derivative ulp": 2.0,
+    "pathwise in float32, ulp": 2.0,
+    "draw in float32, ulp": 1.0,
+    "draw's derivative in float32, ulp": 2.0,
 }
 
 
@@ -82,7 +82,7 @@ def errors_at_points(c):
         "log_prob": ((q.log_prob(x) - c["log_prob"]).abs() / size).max(),
         "entropy": relative(q.entropy(), c["entropy"], 1.0),
         "moments": torch.maximum(relative(q.variance, c["variance"]), relative(q.mean, mean)),
-        "float32 ulp": ulp(narrow, slopes),
+        "pathwise in float32, ulp": ulp(narrow, slopes),
     }
 
 
@@ -98,8 +98,8 @@ def errors_of_draws(c):
     return {
         "draw": relative(log_draw, c["log_draw"], 1.0),
         "draw's derivative": relative(derivative, right, 1e-290),
-        "float32 draw ulp": ulp(x, c["draw"]),
-        "float32 draw's derivative ulp": ulp(field, c["field"]),
+        "draw in float32, ulp": ulp(x, c["draw"]),
+        "draw's derivative in float32, ulp": ulp(field, c["field"]),
     }
 
 
