@@ -1,14 +1,14 @@
 """Vector, matrix and discrete families under torch.compile(fullgraph=True): values and gradients equal eager mode's.
 
 The suite traces with the backend aot_eager: one graph, the operators' shapes, autograd through them. `make stats`
-traces explicit and gamma families too, with their distribution functions.
+traces the one-dimensional families too, with their distribution functions; some take minutes.
 """
 
 import pytest
 import torch
 
 import reparam as rp
-from distributions.cases import EXPLICIT
+from distributions.cases import EXPLICIT, IMPLICIT, TRUNCATED
 from distributions.table import DISCRETE, LAWS, MANY, ONE, close
 
 NOISE = rp.Noise(20261130)
@@ -81,6 +81,7 @@ def test_one_graph_with_the_values_and_gradients_of_eager_mode(name):
 
 
 @pytest.mark.stats
-@pytest.mark.parametrize("name", [case.name for case in EXPLICIT] + ["Gamma", "ExpGamma", "InverseGamma"])
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("name", [case.name for case in EXPLICIT + TRUNCATED + IMPLICIT])
 def test_one_graph_of_one_dimensional_families(name):
     compare(name, "aot_eager")
