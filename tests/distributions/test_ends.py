@@ -2,6 +2,7 @@
 
 import warnings
 
+import mpmath as mp
 import pytest
 import scipy.stats
 import torch
@@ -93,3 +94,45 @@ def test_log_forms_where_draws_overflow():
 
 def t(value):
     return torch.tensor(value, dtype=F64)
+
+
+@pytest.mark.parametrize("gap", [1e-3, 1e-6, 1e-9, 1e-12, 2.0**-52, 2.0**-53])
+@pytest.mark.parametrize(("a", "b"), [(0.127319, 0.101183), (0.3, 0.3), (0.05, 2.0), (4.0, 3.0)])
+def test_kumaraswamy_next_to_one(a, b, gap):
+    """dz/db = x^(1 - a) w log w/(a b), w = 1 - x^a, in 40 digits."""
+    x = t(1.0) - gap
+    with mp.workdps(40):
+        a_, b_, x_ = mp.mpf(a), mp.mpf(b), mp.mpf(float(x))
+        w = 1 - x_**a_
+        right = float(x_ ** (1 - a_) * w * mp.log(w) / (a_ * b_))
+    slope = D.Kumaraswamy(t(a), t(b)).pathwise(x)["concentration0"]
+    assert abs(float(slope) - right) <= 1e-13 * abs(right)
+
+
+def test_distribution_functions_keep_the_digits_of_their_derivatives_in_the_upper_tail():
+    """dF/dtheta = -dS/dtheta, whose digits the rounding of F to 1 must not take."""
+    for family, values, x in (
+        (D.Exponential, (1.0,), 40.0),
+        (D.Weibull, (1.0, 1.0), 40.0),
+        (D.Pareto, (1.0, 2.0), 4.85e8),
+        (D.GeneralizedPareto, (0.0, 1.0, 0.5), 1e9),
+        (D.Kumaraswamy, (1.0, 2.0), 1 - 2.06e-9),
+        (D.Kumaraswamy, (0.05, 2.0), 1 - 1e-6),
+        (D.HalfNormal, (1.0,), 9.0),
+        (D.HalfCauchy, (1.0,), 1e9),
+        (D.Gumbel, (0.0, 1.0), 40.0),
+        (D.Logistic, (0.0, 1.0), 40.0),
+        (D.Laplace, (0.0, 1.0), 40.0),
+        (D.Cauchy, (0.0, 1.0), 1e9),
+        (D.LogNormal, (0.0, 1.0), 1e4),
+        (D.TruncatedNormal, (0.0, 1.0, -1.0, 9.0), 8.5),
+        (D.Gamma, (2.5, 1.0), 50.0),
+        (D.ContinuousBernoulli, (None, 30.0), 0.5),
+    ):
+        leaves = [None if v is None else torch.tensor(v, dtype=F64, requires_grad=True) for v in values]
+        q, point = family(*leaves), t(x).requires_grad_()
+        over = [leaf for leaf in leaves if leaf is not None] + [point]
+        rise = torch.autograd.grad(q.cdf(point), over)
+        fall = torch.autograd.grad(q.survival(point), over)
+        for up, down in zip(rise, fall):
+            torch.testing.assert_close(up, -down, rtol=1e-11, atol=0.0, msg=family.__name__)

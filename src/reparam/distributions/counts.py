@@ -17,6 +17,7 @@ from reparam import special
 from reparam.distributions.base import Distribution, result_dtype
 from reparam.kernels.scalar import scalar
 from reparam.special.densities import beta_log_density, gamma_log_density
+from reparam.special.logarithms import one_less_exp
 
 
 class _Count(Distribution):
@@ -105,7 +106,7 @@ class Geometric(_Count, torch.distributions.Geometric):
         return first - failures
 
     def _log_cdf(self, k: Tensor) -> Tensor:
-        return torch.log(-torch.expm1(-(k + 1) * self._rate()))
+        return torch.log(one_less_exp(-(k + 1) * self._rate()))
 
 
 class Poisson(_Count, torch.distributions.Poisson):

@@ -12,6 +12,7 @@ from reparam.distributions.arguments import holds, joined
 from reparam.distributions.explicit import Explicit
 from reparam.distributions.lean import Lean
 from reparam.distributions.one_pass import OfExponential
+from reparam.special.logarithms import one_less_exp
 from reparam.transforms.exponential_maps import KUMARASWAMY
 from reparam.transforms.quotients import exprel, exprel_slope, horner, logrel
 
@@ -106,17 +107,16 @@ class Kumaraswamy(Lean, OfExponential, torch.distributions.Kumaraswamy):
 
     def cdf_formula(self, x: Tensor) -> Tensor:
         """Return 1 - (1 - x^a)^b, without subtraction."""
-        return -torch.expm1(self.concentration0 * self._log_w(x))
+        return one_less_exp(self.concentration0 * self._log_w(x))
 
     def pathwise(self, x: Tensor) -> dict[str, Tensor]:
-        """Return dz/da = -x log x / a and dz/db = x w log w / (a b (1 - w)), w = 1 - x^a."""
+        """Return dz/da = -x log x / a and dz/db = x w log w / (a b (1 - w)), 1 - w = x^a."""
         a, b = self.concentration1, self.concentration0
-        w = self._w(x)
-        some = torch.where(w > 0, w, 1.0)  # both are 0 at either end
-        return {
-            "concentration1": -torch.xlogy(x, x) / a,
-            "concentration0": -x * w * logrel(some - 1) / (a * b),
-        }
+        power, w = torch.exp(a * torch.log(x)), self._w(x)
+        low = power < 0.5
+        log_w = torch.log(torch.where(w > 0, w, 1.0))  # the derivative is 0 at either end
+        ratio = torch.where(low, -logrel(torch.where(low, -power, 0.0)), log_w / torch.where(low, 1.0, power))
+        return {"concentration1": -torch.xlogy(x, x) / a, "concentration0": x * w * ratio / (a * b)}
 
     @property
     def mode(self) -> Tensor:
@@ -130,7 +130,7 @@ class Kumaraswamy(Lean, OfExponential, torch.distributions.Kumaraswamy):
 
     def _w(self, x: Tensor) -> Tensor:
         """Return 1 - x^a, accurate where x is near 1."""
-        return -torch.expm1(self.concentration1 * torch.log(x))
+        return one_less_exp(self.concentration1 * torch.log(x))
 
     def _log_w(self, x: Tensor) -> Tensor:
         """Return log(1 - x^a), accurate at both ends."""

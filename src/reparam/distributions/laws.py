@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from reparam.special.logarithms import one_less_exp, sigmoid
+
 Map = Callable[[Tensor], Tensor]
 
 
@@ -94,7 +96,7 @@ def half_cauchy_cdf(x: Tensor) -> Tensor:
 
 
 NORMAL = symmetric(normal_log_density, normal_cdf, torch.special.ndtri)
-LOGISTIC = symmetric(lambda x: logsigmoid(x) + logsigmoid(-x), torch.sigmoid, torch.logit)
+LOGISTIC = symmetric(lambda x: logsigmoid(x) + logsigmoid(-x), sigmoid, torch.logit)
 LAPLACE = symmetric(lambda x: -x.abs() - math.log(2), laplace_cdf, laplace_quantile)
 CAUCHY = symmetric(lambda x: -torch.log1p(x * x) - math.log(math.pi), cauchy_cdf, cauchy_quantile)
 UNIFORM = Law(
@@ -106,7 +108,7 @@ UNIFORM = Law(
 )
 EXPONENTIAL = Law(
     lambda x: torch.where(x >= 0, -x, -math.inf),
-    lambda x: -torch.expm1(-x.clamp(min=0)),
+    lambda x: one_less_exp(-x.clamp(min=0)),
     lambda x: torch.exp(-x.clamp(min=0)),
     lambda u: -torch.log1p(-u),
     lambda q: -torch.log(q),
@@ -114,7 +116,7 @@ EXPONENTIAL = Law(
 GUMBEL = Law(
     lambda x: -x - torch.exp(-x),
     lambda x: torch.exp(-torch.exp(-x)),
-    lambda x: -torch.expm1(-torch.exp(-x)),
+    lambda x: one_less_exp(-torch.exp(-x)),
     lambda u: -torch.log(-torch.log(u)),
     lambda q: -torch.log(-torch.log1p(-q)),
 )

@@ -20,6 +20,7 @@ from reparam.distributions.base import Distribution, result_dtype
 from reparam.distributions.categorical import Lazy, parameters, raw
 from reparam.distributions.narrow import HALVES
 from reparam.noise import Noise, NoiseSpec, given
+from reparam.special.logarithms import sigmoid
 from reparam.transforms.relaxation import relaxed_one_hot, relaxed_one_hot_draw
 
 
@@ -121,7 +122,7 @@ class RelaxedBernoulli(Distribution, torch.distributions.RelaxedBernoulli):
 
     def cdf(self, value: Tensor) -> Tensor:
         """Return sigmoid(t logit(x) - logits)."""
-        return torch.sigmoid(_temperature(self, value) * torch.special.logit(value) - self._logits())
+        return sigmoid(_temperature(self, value) * torch.special.logit(value) - self._logits())
 
     def icdf(self, value: Tensor) -> Tensor:
         """Return sigmoid((logits + logit(u)) / t)."""

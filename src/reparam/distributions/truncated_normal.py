@@ -11,6 +11,7 @@ from torch.distributions import constraints
 from torch.distributions.utils import broadcast_all
 
 from reparam.distributions.explicit import Univariate, interior
+from reparam.special.logarithms import sigmoid
 from reparam.transforms.gaussian_tail import falling_moments, partial_moments
 from reparam.transforms.truncated_normal import truncated_normal_quantile
 
@@ -180,8 +181,8 @@ class TruncatedNormal(Univariate):
         odds = (k + torch.log(L0)) - (h + torch.log(R0))
         above = (x >= self.high).to(x.dtype)
         return (
-            torch.where(inside, torch.sigmoid(odds), above),
-            torch.where(inside, torch.sigmoid(-odds), 1 - above),
+            torch.where(inside, sigmoid(odds), above),
+            torch.where(inside, sigmoid(-odds), 1 - above),
         )
 
 

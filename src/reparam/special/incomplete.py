@@ -19,7 +19,7 @@ from reparam.kernels.reference.implicit import polynomial
 from reparam.kernels.tables import table
 from reparam.special.densities import log_gamma_gap
 from reparam.special.implicit import quantile, tails
-from reparam.special.logarithms import log_quotient
+from reparam.special.logarithms import log_quotient, sigmoid
 from reparam.special.normal import _in_double, _log_ndtr, _score, refuse
 
 CENTRAL_FROM = 1e3
@@ -31,13 +31,6 @@ SCORE_ROWS = table("gamma_score_64")[
 
 def _logit(x: Tensor) -> Tensor:
     return x.log() - torch.log1p(-x)
-
-
-def _sigmoid(xi: Tensor) -> Tensor:
-    """Return 1/(1 + e^-xi), whose derivative keeps its digits near 1, which s (1 - s) does not."""
-    low = xi < 0
-    e = torch.exp(torch.where(low, xi, -xi))
-    return torch.where(low, e, 1.0) / (1 + e)
 
 
 def gamma_tails(w: Tensor, y: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
@@ -138,7 +131,7 @@ def _beta_quantile(a: Tensor, b: Tensor, p: Tensor) -> Tensor:
         low = valid & ~high & (size < math.log(LEADING_BELOW))
     inner = valid & ~high & ~low
     score = _score(_safe(inner, p, 0.5))
-    x = _sigmoid(quantile("beta", score, _safe(inner, a, 1.0), _safe(inner, b, 1.0)))
+    x = sigmoid(quantile("beta", score, _safe(inner, a, 1.0), _safe(inner, b, 1.0)))
     x = torch.where(low, _beta_lead_inverse(low, a, b, p), x)
     return refuse(torch.where(high, 1 - _beta_lead_inverse(high, b, a, 1 - p), x), valid, a, b, p)
 

@@ -23,6 +23,25 @@ def log_quotient(x: Tensor, y: Tensor) -> Tensor:
     return torch.where(near, torch.log1p(apart), torch.log(torch.where(near, 1.0, x / y)))
 
 
+def one_less_exp(x: Tensor) -> Tensor:
+    """Return 1 - e^x, x <= 0, with the derivative -e^x: torch takes that of expm1 as its result + 1, which cancels.
+
+    Example:
+        >>> x = torch.tensor(-40.0, dtype=torch.float64, requires_grad=True)
+        >>> torch.autograd.grad(one_less_exp(x), x)[0]
+        tensor(-4.2484e-18, dtype=torch.float64)
+    """
+    power = torch.exp(x)
+    return -torch.expm1(x.detach()) - (power - power.detach())
+
+
+def sigmoid(x: Tensor) -> Tensor:
+    """Return 1/(1 + e^-x), whose derivative keeps its digits for x > 0, as torch's s (1 - s) does not."""
+    low = x < 0
+    e = torch.exp(torch.where(low, x, -x))
+    return torch.where(low, e, 1.0) / (1 + e)
+
+
 def log_parts(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return (h, l) with log x = h + l, h a multiple of log 2 in few bits and |l| < .36: good to 1e-16 absolutely."""
     fraction, exponent = torch.frexp(x.detach())
