@@ -240,11 +240,15 @@ class ContinuousBernoulli(Explicit, torch.distributions.ContinuousBernoulli):
 
     def survival_formula(self, x: Tensor) -> Tensor:
         """Return S(x): the mirrored law has logits -l."""
-        return mass_below(-self._l(), 1 - x.clamp(0, 1))
+        return _moving_with_the_smaller(*self._sides(x)[::-1])
 
     def cdf_formula(self, x: Tensor) -> Tensor:
         """Return F(x)."""
-        return mass_below(self._l(), x.clamp(0, 1))
+        return _moving_with_the_smaller(*self._sides(x))
+
+    def _sides(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        inside = x.clamp(0, 1)
+        return mass_below(self._l(), inside), mass_below(-self._l(), 1 - inside)
 
     def log_density(self, x: Tensor) -> Tensor:
         """Return l (x - 1/2) - log(sinh(l / 2) / (l / 2))."""
@@ -278,6 +282,11 @@ class ContinuousBernoulli(Explicit, torch.distributions.ContinuousBernoulli):
     def _l(self) -> Tensor:
         name, value = next(iter(self.parameters().items()))
         return value if name == "logits" else torch.log(value) - torch.log1p(-value)
+
+
+def _moving_with_the_smaller(mass: Tensor, other: Tensor) -> Tensor:
+    """Return a probability; where it is near 1, its derivative is that of 1 - other, which has kept its digits."""
+    return torch.where(mass > other, mass.detach() - (other - other.detach()), mass)
 
 
 def _quantile(l: Tensor, u: Tensor, v: Tensor) -> Tensor:
