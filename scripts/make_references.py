@@ -55,6 +55,7 @@ def gamma_density(y: Number, a: Number) -> Number:
 
 
 def beta_series(a: Number, b: Number, x: Number) -> Number:
+    """I_x(a, b) = x^a (1 - x)^b/(a B(a, b)) sum_n x^n (a + b)..(a + b + n - 1)/((a + 1)..(a + n))."""
     term = total = mp.mpf(1)
     n = 0
     while term > mp.eps * total or x * (a + b + n) > a + n:

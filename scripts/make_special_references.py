@@ -7,7 +7,7 @@ and f = F_x, derivatives in x are closed forms of f, those in the parameters are
     x_j = -F_j/f    x_p = s/f    x_pp = -f_x/f^3    x_pj = -s (f_j + f_x x_j)/f^2
     x_jk = -(F_jk + f_j x_k + f_k x_j + f_x x_j x_k)/f
 
-Run `PYTHONPATH=src python scripts/make_special_references.py`.
+Run `PYTHONPATH=src:scripts python scripts/make_special_references.py`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 import mpmath as mp
 import numpy as np
 import torch
+from make_references import beta_series
 
 from reparam import special
 
@@ -43,18 +44,6 @@ def gamma_lower(x: Number, a: Number) -> Number:
         term *= x / (a + n)
         total += term
     return mp.exp(a * mp.log(x) - x - mp.loggamma(a + 1)) * total
-
-
-def beta_series(a: Number, b: Number, x: Number) -> Number:
-    """I_x(a, b) = x^a (1 - x)^b/(a B(a, b)) sum_n x^n (a + b)..(a + b + n - 1)/((a + 1)..(a + n))."""
-    term = total = mp.mpf(1)
-    n = 0
-    while term > mp.eps * total or x * (a + b + n) > a + n:
-        n += 1
-        term *= x * (a + b + n - 1) / (a + n)
-        total += term
-    log_norm = mp.loggamma(a) + mp.loggamma(b) - mp.loggamma(a + b)
-    return mp.exp(a * mp.log(x) + b * mp.log(1 - x) - log_norm) * total / a
 
 
 def cost(a: Number, b: Number, x: Number) -> float:
