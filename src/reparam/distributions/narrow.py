@@ -1,6 +1,7 @@
 """bfloat16 and float16: a law computes in float32, on float32 noise, and rounds once.
 
-A law in half precision is its float32 twin, which `widened` makes; `once_rounded` lets a method be the twin's.
+A law in half precision is its float32 twin, which `_as` makes (by `cast`, unless a family rebuilds itself);
+`once_rounded` lets a method be the twin's.
 """
 
 import copy
@@ -104,10 +105,11 @@ def once_rounded(method: Callable[..., Any]) -> Callable[..., Any]:
         dtype = half_of(self)
         if dtype is None:
             return method(self, *args, **kwargs)
-        if name in OF_A_POINT and args[0].dtype == torch.float32:
-            dtype = torch.float32
-        if name == "log_prob":
-            self._check(args[0])
+        if name in OF_A_POINT:
+            (at,) = (*args, *kwargs.values())
+            dtype = at.dtype if at.dtype in (torch.float32, torch.float64) else dtype
+            if name == "log_prob":
+                self._check(at)
         points = (self._point(value, name) for value in args)
         named = {key: self._point(value, name) for key, value in kwargs.items()}
         return rounded(getattr(self._as(torch.float32), name)(*points, **named), dtype)
@@ -117,8 +119,9 @@ def once_rounded(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def settled(value: Any, support: Any) -> Any:
-    """Return a value in half precision as torch's check can take it: a point of the simplex, whose sum is 1 within
-    an ulp, on the simplex, a matrix in float32.
+    """Return a value in half precision as torch's check can take it.
+
+    A point of the simplex, whose sum is 1 within an ulp, is moved onto it; a matrix is taken in float32.
     """
     if not isinstance(value, Tensor) or value.dtype not in HALVES:
         return value

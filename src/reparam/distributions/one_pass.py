@@ -18,7 +18,7 @@ class OnePass(Explicit):
 
     def one_pass(self, noise: Noise, shape: torch.Size) -> Tensor | None:
         """Return the draw, or None where no kernel serves."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__}.one_pass: this family has no draw in one pass")
 
     def rsample(
         self, sample_shape: torch.Size | tuple[int, ...] = (), *, noise: Noise | None = None
