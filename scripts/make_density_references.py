@@ -232,7 +232,7 @@ TABLE: dict[str, tuple[Callable[..., Number], Rows]] = {
         [
             ({"loc": mu, "concentration": k}, x)
             for mu, x in SPHERE
-            for k in (1e-3, 1.0, 30.0, 1e3)
+            for k in (1e-3, 1.0, 30.0, 1e3, 1e6)
             if x[0] != -1.0
         ],
     ),
@@ -251,6 +251,10 @@ TABLE: dict[str, tuple[Callable[..., Number], Rows]] = {
     ),
     "Bernoulli": (bernoulli, [({"logits": l}, x) for l in (-40.0, -1e-3, 2.0, 90.0) for x in (0.0, 1.0)]),
     "Categorical": (categorical, [({"logits": [0.3, -40.0, 2.0]}, float(k)) for k in range(3)]),
+    "OneHotCategorical": (
+        lambda x, logits: categorical(x.index(1), logits),
+        [({"logits": [0.3, -40.0, 2.0]}, [float(k == j) for j in range(3)]) for k in range(3)],
+    ),
     "Poisson": (
         poisson,
         [({"rate": r}, k) for r, k in ((1e-3, 0), (0.3, 2), (30.0, 41), (1e5, 1e5 + 900), (1e7, 1e7))],

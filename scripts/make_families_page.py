@@ -75,6 +75,12 @@ def accuracy_of_others() -> dict[str, list[str]]:
     return out
 
 
+def time(nanoseconds: str) -> str:
+    """Return a time in the unit that it is read in."""
+    value = float(nanoseconds)
+    return f"{value / 1000:.1f} microseconds" if value >= 10_000 else f"{nanoseconds} ns"
+
+
 def speed() -> dict[str, list[str]]:
     """Return sentences on the measured time of a draw of each family."""
     out: dict[str, list[str]] = {}
@@ -83,12 +89,12 @@ def speed() -> dict[str, list[str]]:
             continue
         ours, _, ratio = (cell.split(" / ") for cell in cells[:3])
         against = f", {ratio[0]} of torch's time" if len(ratio) == 2 else ""
-        out.setdefault(name, []).append(f"{ours[0]} ns{f' ({label})' if label else ''}{against}")
+        out.setdefault(name, []).append(f"{time(ours[0])}{f' ({label})' if label else ''}{against}")
     for name, ours, _, ratio in (row for row in rows("every_family.md") if len(row) == 4):
         against = f", {ratio} of torch's time" if ratio else ""
         if ours[0].isdigit():
             alone = ", drawing alone" if "draw" in ours else ""
-            out.setdefault(name, []).append(f"{ours.split()[0]} ns{alone}{against}")
+            out.setdefault(name, []).append(f"{time(ours.split()[0])}{alone}{against}")
     return {
         name: [f"Time of a draw and its backward pass: {'; '.join(texts)}."] for name, texts in out.items()
     }
@@ -101,7 +107,8 @@ def sources() -> dict[str, str]:
         key = entry.split(",")[0]
         fields = dict(re.findall(r"(\w+)\s*=\s*\{(.*?)\}(?:,\n|\n\})", entry, flags=re.S))
         place = next((fields[name] for name in PLACED if name in fields), "")
-        parts = (fields["author"], fields["title"], place, fields["year"])
+        authors = re.sub(r"\s+and\s+", "; ", fields["author"])
+        parts = (authors, fields["title"], place, fields["year"])
         out[key] = ". ".join(plain(part).rstrip(".") for part in parts if part) + "."
     return out
 
@@ -109,7 +116,7 @@ def sources() -> dict[str, str]:
 def plain(text: str) -> str:
     """Return a field of the bibliography without its markup."""
     letters = re.sub(r"\\v\{(\w)\}", r"\1", text)
-    return re.sub(r"\s+", " ", re.sub(r"[{}\\']", "", letters)).replace("--", "-").replace(" and ", "; ")
+    return re.sub(r"\s+", " ", re.sub(r"[{}\\']", "", letters)).replace("--", "-")
 
 
 def families() -> list[Any]:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from make_references import beta_tail, gamma_tail, vonmises_density, vonmises_tail
 
-from distributions.cases import CASES, Case
+from distributions.cases import CASES, REFERENCED, Case
 
 OUT = Path(__file__).parent.parent / "tests/references/laws.json"
 PROBABILITIES = [1e-6, 1e-3, 0.2, 0.5]  # of the lower tail, and of the upper one
@@ -146,6 +146,11 @@ def by_probs(x: Number, probs: Number) -> tuple:
     return continuous_bernoulli(x, mp.log(probs / (1 - probs)))
 
 
+def positive(law: Law) -> Law:
+    """A law on x > 0 as one on the line."""
+    return lambda x, *params: law(x, *params) if x > 0 else (mp.mpf(0), mp.mpf(1), -mp.inf)
+
+
 def truncated(law: Law) -> Law:
     def inner(x: Number, *params: Number) -> tuple:
         *own, low, high = params
@@ -159,10 +164,6 @@ def truncated(law: Law) -> Law:
         return (F(x) - F(low)) / mass, (F(high) - F(x)) / mass, law(x, *own)[2] - mp.log(mass)
 
     return inner
-
-
-def exponential_or_zero(x: Number, rate: Number) -> tuple:
-    return exponential(x, rate) if x > 0 else (mp.mpf(0), mp.mpf(1), -mp.inf)
 
 
 def signed(tail: Number) -> tuple:
@@ -223,11 +224,21 @@ def inverse_gaussian(x: Number, mu: Number, lam: Number) -> tuple:
     return F, S, mp.log(lam / (2 * mp.pi * x**3)) / 2 - lam * (x - mu) ** 2 / (2 * mu**2 * x)
 
 
-def mixture(x: Number, l0: Number, l1: Number, loc: Number, scale: Number, a: Number, rate: Number) -> tuple:
-    w = 1 / (1 + mp.exp(l1 - l0))
-    first, second = normal(x, loc, scale), gamma(x, a, rate) if x > 0 else (mp.mpf(0), mp.mpf(1), -mp.inf)
-    F, S = (w * p + (1 - w) * q for p, q in zip(first[:2], second[:2]))
-    return F, S, mp.log(w * mp.exp(first[2]) + (1 - w) * mp.exp(second[2]))
+def two(first: Law, second: Law) -> Law:
+    """Mixture of two laws of two parameters each, by logits."""
+
+    def inner(x: Number, l0: Number, l1: Number, *params: Number) -> tuple:
+        w = 1 / (1 + mp.exp(l1 - l0))
+        one, other = first(x, *params[:2]), second(x, *params[2:])
+        F, S = (w * p + (1 - w) * q for p, q in zip(one[:2], other[:2]))
+        return F, S, mp.log(w * mp.exp(one[2]) + (1 - w) * mp.exp(other[2]))
+
+    return inner
+
+
+def of_one_family(law: Law) -> Law:
+    """`two` of one family, its parameters listed name by name."""
+    return lambda x, l0, l1, p0, p1, q0, q1: two(law, law)(x, l0, l1, p0, q0, p1, q1)
 
 
 LAWS: dict[str, Law] = {
@@ -249,7 +260,7 @@ LAWS: dict[str, Law] = {
     "ContinuousBernoulli(probs)": by_probs,
     "TruncatedNormal": truncated(normal),
     "Truncated(Gumbel)": truncated(gumbel),
-    "Truncated(Exponential)": truncated(exponential_or_zero),
+    "Truncated(Exponential)": truncated(positive(exponential)),
     "Gamma": gamma,
     "ExpGamma": exp_gamma,
     "InverseGamma": inverse_gamma,
@@ -263,7 +274,9 @@ LAWS: dict[str, Law] = {
     "Folded(StudentT)": folded(student),
     "Pushforward(square)": square,
     "Pushforward(exp of falling)": exp_of_falling,
-    "Mixture(Normal, Gamma)": mixture,
+    "Mixture(Normal, Gamma)": two(normal, positive(gamma)),
+    "MixtureSameFamily(Normal)": of_one_family(normal),
+    "MixtureSameFamily(Gamma)": of_one_family(positive(gamma)),
 }
 
 
@@ -325,7 +338,7 @@ def rows(case: Case, batch: dict[str, torch.Tensor]) -> list[dict]:
 
 def main() -> None:
     out = json.loads(OUT.read_text()) if sys.argv[1:] else {}
-    for case in CASES:
+    for case in CASES + REFERENCED:
         if case.name not in LAWS or (sys.argv[1:] and case.name not in sys.argv[1:]):
             continue
         mp.mp.dps = 90 if "Truncated" in case.name else 50  # F(high) - F(low) of bounds far out loses many

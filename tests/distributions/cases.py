@@ -232,6 +232,29 @@ def mixture_names(velocity):
     return {"l0": velocity["logits"][..., 0], "l1": velocity["logits"][..., 1], **inner}
 
 
+def same_family(family, *keys):
+    """A mixture of two laws of one family: the parameters of each are its keys with 0 and 1 behind."""
+
+    def make(l0, l1, **given):
+        options = {key: given.pop(key) for key in tuple(given) if key == "validate_args"}
+        pairs = [(l0, l1), *((given[f"{key}0"], given[f"{key}1"]) for key in keys)]
+        logits, *params = [
+            torch.stack(torch.broadcast_tensors(*map(torch.as_tensor, pair)), -1) for pair in pairs
+        ]
+        weights = D.Categorical(logits=logits, **(options if logits.numel() else {"validate_args": False}))
+        return D.MixtureSameFamily(weights, family(*params, **options), **options)
+
+    return make
+
+
+def same_family_names(*keys):
+    def rename(velocity):
+        columns = zip(("l", *keys), velocity.values())
+        return {f"{key}{k}": value[..., k] for key, value in columns for k in range(2)}
+
+    return rename
+
+
 def pushed(*maps):
     return lambda loc, scale, **options: D.Pushforward(D.Normal(loc, scale, **options), list(maps), **options)
 
@@ -302,6 +325,45 @@ SOLVED = [
         rename=mixture_names,
         costly=True,
         moments=("mean", "variance"),
+    ),
+    Case(
+        "MixtureSameFamily(Normal)",
+        {
+            "l0": [0.0, 1.0, -2.0],
+            "l1": [0.0, 0.5, 0.0],
+            "m0": [0.0, 1.0, -3.0],
+            "m1": [1.5, 1.25, 40.0],
+            "s0": [1.0, 0.5, 0.1],
+            "s1": [0.25, 2.0, 1.0],
+        },
+        {
+            "l0": [0.0, 40.0, -40.0],
+            "l1": [0.0, 0.0, 0.0],
+            "m0": [0.0, 1e6, -3.0],
+            "m1": [1e3, -1e6, 1e-6],
+            "s0": [1e-6, 1.0, 1e6],
+            "s1": [1e6, 1e-3, 1e-6],
+        },
+        family=same_family(D.Normal, "m", "s"),
+        rename=same_family_names("m", "s"),
+        moments=("mean", "variance"),
+    ),
+]
+
+# against references only: the laws of mixtures of other families than the normal are those of test_mixture.py
+REFERENCED = [
+    Case(
+        "MixtureSameFamily(Gamma)",
+        {
+            "l0": [0.0, 1.0, -2.0],
+            "l1": [0.0, 0.5, 0.0],
+            "a0": [0.75, 3.0, 12.0],
+            "a1": [2.0, 30.0, 0.5],
+            "b0": [1.0, 3.0, 0.25],
+            "b1": [0.5, 3.0, 2.0],
+        },
+        family=same_family(D.Gamma, "a", "b"),
+        rename=same_family_names("a", "b"),
     ),
 ]
 

@@ -116,6 +116,8 @@ def test_empty_batches_with_validation(name, params, make):
 
 @EVERY
 def test_integer_parameters_are_refused_by_name(name, params, make):
+    if name.startswith("MixtureSameFamily"):
+        pytest.skip("the table stacks the parameters of its two components, integers with floats")
     for key in set(params) - {"total_count", "l0", "l1"}:
         with pytest.raises(
             TypeError, match=r"\w+: \w+ must be a tensor of floating point.*got torch.int64.*\.to\("

@@ -46,6 +46,8 @@ RANGES = {
     "probs": st.floats(0.015625, 0.984375, width=32),
     "l0": st.floats(-3, 3, width=32),
     "l1": st.floats(-3, 3, width=32),
+    **{f"m{k}": st.floats(-5, 5, width=32) for k in range(2)},
+    **{f"s{k}": powers(-1, 1) for k in range(2)},
 }
 OWN = {
     "LogNormal": {"loc": st.floats(-20, 20, width=32), "scale": powers(-2, 0.5)},

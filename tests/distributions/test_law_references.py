@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from distributions.cases import CASES
+from distributions.cases import CASES, REFERENCED
 
 REFERENCES = json.loads((Path(__file__).parent.parent / "references/laws.json").read_text())
 F64 = torch.float64
@@ -30,7 +30,7 @@ def limits(name):
 
 
 def laws(name, dtype):
-    case = next(case for case in CASES if case.name == name)
+    case = next(case for case in CASES + REFERENCED if case.name == name)
     rows = REFERENCES[name]
     columns = torch.tensor([row["params"] for row in rows], dtype=dtype).unbind(-1)
     return rows, case, case.make(dict(zip(case.params, columns)))

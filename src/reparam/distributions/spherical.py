@@ -20,6 +20,7 @@ from torch.distributions import constraints
 from reparam import special
 from reparam.distributions.base import result_dtype
 from reparam.distributions.multivariate import Multivariate
+from reparam.kernels.reference.implicit import digamma_gap, log_gamma_gap
 from reparam.noise import NoiseSpec
 from reparam.special.spherical import log_sphere_area, log_sphere_integral, one_minus_ratio
 
@@ -116,6 +117,9 @@ def across(mu: Tensor, n: Tensor) -> Tensor:
 class VonMisesFisher(_Spherical):
     """Von Mises-Fisher law on the unit sphere of R^d, density proportional to e^(kappa mu.x), any d >= 2.
 
+        x = t mu + sqrt(1 - t^2) v,  t by quantile at eps_0, its density proportional to e^(kappa t) (1 - t^2)^((d-3)/2)
+        v = P n/|P n|,  P = I - mu mu',  n = eps_1..d
+
     Args:
         loc: mu, unit vectors (*B, d).
         concentration: kappa > 0 (*B).
@@ -187,7 +191,8 @@ class VonMisesFisher(_Spherical):
 class PowerSpherical(_Spherical):
     """Power spherical law on the unit sphere of R^d, density proportional to (1 + mu.x)^kappa, any d >= 2.
 
-        (1 + t)/2 ~ Beta(a, b),  a = b + kappa,  b = (d - 1)/2,  so that xi = logit((1 + t)/2)/2
+        x = t mu + sqrt(1 - t^2) v,  (1 + t)/2 ~ Beta(b + kappa, b) by quantile at eps_0,  b = (d - 1)/2,
+        v = P n/|P n|,  P = I - mu mu',  n = eps_1..d
 
     Args:
         loc: mu, unit vectors (*B, d).
@@ -227,7 +232,7 @@ class PowerSpherical(_Spherical):
     def _log_norm(self) -> Tensor:
         """log of int ((1 + mu.x)/2)^kappa dx = 2^(d-2) B(a, b) |S^(d-2)|."""
         a, b = self._shapes()
-        log_beta = torch.lgamma(a) + torch.lgamma(b) - torch.lgamma(a + b)
+        log_beta = torch.lgamma(b) - log_gamma_gap(a, b)
         return log_beta + (2 * b - 1) * math.log(2) + log_sphere_area(self.event_shape[0] - 1)
 
     @property
@@ -246,10 +251,9 @@ class PowerSpherical(_Spherical):
         return (var * square + across_mean * (1 - square)).to(self.loc.dtype)
 
     def entropy(self) -> Tensor:
-        """Return log norm - kappa (psi(a) - psi(a + b)) in nats."""
-        a, b = self._shapes()
-        spread = self.concentration.double() * (torch.digamma(a) - torch.digamma(a + b))
-        return (self._log_norm() - spread).to(self.loc.dtype)
+        """Return log norm + kappa (psi(a + b) - psi(a)) in nats."""
+        spread = self.concentration.double() * digamma_gap(*self._shapes())
+        return (self._log_norm() + spread).to(self.loc.dtype)
 
 
 __all__ = ["PowerSpherical", "VonMisesFisher"]
