@@ -125,6 +125,42 @@ def test_integer_parameters_are_refused_by_name(name, params, make):
             make({**params, key: params[key].long()})
 
 
+REFUSED = [
+    (
+        lambda: D.Dirichlet([1.0, 2.0]),
+        TypeError,
+        "Dirichlet: concentration must be a tensor or a number; got list",
+    ),
+    (lambda: D.VonMisesFisher([1.0, 0.0], 1.0), TypeError, "VonMisesFisher: loc must be .*; got list"),
+    (lambda: D.Normal("0", 1.0), TypeError, "Normal: loc must be a tensor or a number; got str"),
+    (lambda: D.Categorical([0.1, 0.9]), TypeError, "Categorical: probs must be .*; got list"),
+    (
+        lambda: D.Gamma(torch.ones(2), torch.ones(3)),
+        ValueError,
+        r"Gamma: the shapes of the parameters must broadcast; got concentration \(2,\), rate \(3,\)",
+    ),
+    (
+        lambda: D.TruncatedNormal(torch.zeros(2), torch.ones(3), 0.0, 1.0),
+        ValueError,
+        r"loc \(2,\), scale \(3,\)",
+    ),
+    (lambda: D.Binomial(torch.ones(2), torch.ones(3)), ValueError, r"total_count \(2,\), probs \(3,\)"),
+    (
+        lambda: D.MultivariateNormal(torch.zeros(2), torch.eye(3)),
+        ValueError,
+        r"needs covariance_matrix of shape \(\*B, d, d\); got \(2,\) and \(3, 3\)",
+    ),
+    (lambda: D.Normal(0.0), TypeError, "scale"),
+    (lambda: D.Normal(0.0, 0.0), ValueError, "GreaterThan"),
+]
+
+
+@pytest.mark.parametrize(("build", "error", "text"), REFUSED)
+def test_kinds_and_shapes_of_parameters_are_refused_by_name(build, error, text):
+    with pytest.raises(error, match=text):
+        build()
+
+
 def test_numbers_without_dimensions_count_too():
     q = D.Normal(torch.zeros(2), torch.tensor(1.0, dtype=F64))
     assert q.sample(noise=NOISE).dtype == F64

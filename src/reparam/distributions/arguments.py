@@ -3,10 +3,12 @@
 import inspect
 from collections.abc import Callable
 from functools import lru_cache, wraps
+from numbers import Number
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributions.constraints import is_dependent
 from torch.distributions.utils import broadcast_all
 
 INTEGERS = ("total_count",)  # parameters that may be integer tensors
@@ -29,9 +31,42 @@ def prepared(init: Callable[..., None]) -> Callable[..., None]:
                     dtype = value.dtype
                 if value.dtype is not dtype or not dtype.is_floating_point or not value.numel():
                     return _prepare(init, self, args, kwargs)
-        return init(self, *args, **kwargs)
+        try:
+            return init(self, *args, **kwargs)
+        except (RuntimeError, ValueError, AttributeError, TypeError) as error:
+            _explain(error, init, self, args, kwargs)
+            raise
 
     return constructor
+
+
+def _explain(
+    error: Exception, init: Callable[..., None], self: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    """Raise what is wrong with the arguments of a constructor that failed, where it is their kind or their shapes."""
+    who = type(self).__name__
+    try:
+        given = signature(init).bind(self, *args, **kwargs).arguments
+    except TypeError:  # a wrong number or name of arguments: Python's own message says which
+        return
+    legal = type(self).arg_constraints
+    if not isinstance(legal, dict):
+        return
+    named = {*legal, *type(self).own}
+    parameters = {name: value for name, value in given.items() if name in named and value is not None}
+    for name, value in parameters.items():
+        if not isinstance(value, (Number, Tensor)):
+            raise TypeError(
+                f"{who}: {name} must be a tensor or a number; got {type(value).__name__}; write torch.tensor(..)"
+            ) from error
+    shapes = {name: tuple(value.shape) for name, value in parameters.items() if isinstance(value, Tensor)}
+    if any(not is_dependent(constraint) and constraint.event_dim for constraint in legal.values()):
+        return
+    try:
+        torch.broadcast_shapes(*shapes.values())
+    except RuntimeError:
+        sizes = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise ValueError(f"{who}: the shapes of the parameters must broadcast; got {sizes}") from error
 
 
 def _prepare(init: Callable[..., None], self: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

@@ -52,6 +52,12 @@ class MultivariateNormal(Multivariate, torch.distributions.MultivariateNormal):
     ) -> None:
         matrices = (covariance_matrix, precision_matrix, scale_tril)
         self._given = given_matrix("MultivariateNormal", matrices)
+        d, matrix = loc.shape[-1:], next(m for m in matrices if m is not None)
+        if matrix.shape[-2:] != d + d:
+            raise ValueError(
+                f"MultivariateNormal: loc of shape (*B, d) needs {self._given} of shape (*B, d, d); got "
+                f"{tuple(loc.shape)} and {tuple(matrix.shape)}"
+            )
         super().__init__(*map(single, (loc, *matrices)), validate_args=validate_args)
         kept_narrow(self, loc.dtype)
 

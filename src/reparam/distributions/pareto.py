@@ -1,7 +1,10 @@
 """Power laws: Pareto and GeneralizedPareto."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
+from torch.distributions import constraints
 
 from reparam.distributions import laws
 from reparam.distributions.explicit import Explicit
@@ -32,6 +35,7 @@ class Pareto(Explicit, torch.distributions.Pareto):
 
     base_law = "exponential"
     law = laws.EXPONENTIAL
+    arg_constraints: ClassVar[dict] = {"scale": constraints.positive, "alpha": constraints.positive}
 
     def push(self, eps: Tensor) -> Tensor:
         """Return scale exp(eps / alpha)."""
