@@ -223,7 +223,7 @@ def law_rows(name: str, parameters: list[float]) -> Rows:
         x = math.exp(y) if name == "gamma" else math.exp(min(y, 0.0)) / (1 + math.exp(-abs(y)))
         if not 1e-280 < x < (math.inf if name == "gamma" else 1 - 1e-13):
             continue
-        ctx.prec = BITS + int(0.75 * (score if name == "beta" else max(score, 0.0)) ** 2)
+        ctx.prec = BITS + int(0.75 * score**2)
         if score in SCORES:
             yield from direct_row(name, parameters, x)
         p, q = (float(special.ndtr(torch.tensor(s, dtype=torch.float64))) for s in (score, -score))
