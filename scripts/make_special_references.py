@@ -43,7 +43,7 @@ PAIRS = (
     (1e-3, 1e6), (0.5, 1e6), (40.0, 2e5), (1e4, 1e4), (1e6, 1e6), (1e6, 3.0),
 )  # fmt: skip
 ORDERS = (0.0, 0.5, 1.0, 2.3, 10.0, 47.0, 100.0, 1e3, 1e4)
-KAPPAS = (1e-6, 1e-3, 0.3, 0.999, 1.001, 4.0, 60.0, 3e3, 2e4, 1e6, 1e8)
+KAPPAS = (1e-6, 1e-3, 0.3, 0.999, 1.001, 4.0, 20.0, 60.0, 3e3, 2e4, 1e6, 1e8)
 NORMAL = (
     -1e6,
     -1e3,
@@ -73,10 +73,10 @@ def exponents(size: int, degree: int = 3) -> list[Exponents]:
     return [e for e in product(range(degree + 1), repeat=size) if sum(e) <= degree]
 
 
-def taylor(function: Function, at: list[arb]) -> Jet:
+def taylor(function: Function, at: list[arb], degree: int = 3) -> Jet:
     """The coefficients D^e f / e!, D^e f by forward differences."""
     steps = [(abs(a) if a != 0 else 1) * arb(2) ** -STEP_BITS for a in at]
-    rows = exponents(len(at))
+    rows = exponents(len(at), degree)
     values = {e: function(*(a + k * h for a, k, h in zip(at, e, steps))) for e in rows}
     jet = {}
     for e in rows:
@@ -198,7 +198,11 @@ def direct_row(name: str, parameters: list[float], x: float) -> Rows:
     yield f"{name}inc", found | {"complement": float_of(1 - jet[(0,) * (len(parameters) + 1)])}
 
 
-def inverse_row(name: str, parameters: list[float], p: float, upper: bool, guess: float) -> Rows:
+def inverse_jet(
+    name: str, parameters: list[float], p: float, upper: bool, guess: float, degree: int = 3
+) -> Jet:
+    """The polynomial of x(theta, p), with p the upper tail where `upper`."""
+
     def function(*arguments: arb) -> arb:
         F = LOWER[name](*arguments)
         return 1 - F if upper else F
@@ -211,7 +215,11 @@ def inverse_row(name: str, parameters: list[float], p: float, upper: bool, guess
         x = root(lambda x: 1 - function(*exact, x), 1 - arb(p), arb(guess))
     else:
         x = root(lambda x: function(*exact, x), arb(p), arb(guess))
-    jet = solved(taylor(function, [*exact, x])) | {(0,) * (len(exact) + 1): x}
+    return solved(taylor(function, [*exact, x], degree)) | {(0,) * (len(exact) + 1): x}
+
+
+def inverse_row(name: str, parameters: list[float], p: float, upper: bool, guess: float) -> Rows:
+    jet = inverse_jet(name, parameters, p, upper, guess)
     yield f"{name}inc{'c' if upper else ''}inv", row([*parameters, p], jet)
 
 

@@ -145,7 +145,7 @@ def gamma_quantile(a: Tensor, p: Tensor, upper: bool) -> Tensor:
     score = -_score(inner) if upper else _score(inner)
     x = _inside(shape, score)
     small = valid & ~end & (x.detach() < SMALL)
-    low = _small_quantile(*_where(small, (a, 1.0), (p, 0.05), (x.detach(), SMALL / 2)), upper)
+    low = _small_quantile(upper, *_where(small, (a, 1.0), (p, 0.05), (x.detach(), SMALL / 2)))
     x = torch.where(end, _quantile_at_end(end, a, p, upper), torch.where(small, low, x))
     return refuse(x, valid, a, p)
 
@@ -160,7 +160,7 @@ def _inside(a: Tensor, score: Tensor) -> Tensor:
     return torch.where(central, near, quantile("gamma", eps, other).exp())
 
 
-def _small_quantile(a: Tensor, p: Tensor, x: Tensor, upper: bool) -> Tensor:
+def _small_quantile(upper: bool, a: Tensor, p: Tensor, x: Tensor) -> Tensor:
     """Two of Newton's steps from x, which the derivatives pass through: exact to the second order."""
     half = p > 0.5
     if upper:
