@@ -1,8 +1,8 @@
-"""Search for the worst errors of `special` at random arguments, against many digits (scripts/make_special_references.py).
+"""Search for the worst errors of `special` at random arguments, against scripts/make_special_references.py.
 
-Values and first derivatives at COUNT points of each function, second ones (relative to their scale, see
-tests/special/test_references.py) at COUNT/10 others. Shapes are log-uniform from 1e-4 to 1e7, normal scores uniform over
-what a float holds, Bessel orders log-uniform from 1/2 to 1e4 and kappa from 1e-6 to 1e8.
+Values and first derivatives at COUNT >= 200 points of each function, second ones (relative to their scale, see
+tests/special/test_references.py) at COUNT/10 others. Shapes are log-uniform from 1e-4 to 1e7, normal scores uniform
+over what a float holds, Bessel orders log-uniform from 1/2 to 1e4 and kappa from 1e-6 to 1e8.
 
 Run `PYTHONPATH=src:tests:tests/special:scripts python -P benchmarks/search_special.py [COUNT] [SEED] [NAME ..]`.
 """
@@ -61,7 +61,7 @@ def points(name: str, rng: np.random.Generator) -> Iterator[list[float]]:
                 float(special.quantile("gamma", torch.tensor(score).double(), torch.tensor(a).double()))
             )
         value = number(name, a, last)
-        if 0 < last < 1e300 and LEAST < value and (last < 1 or name not in INVERSES):
+        if 0 < last < 1e300 and value > LEAST and (last < 1 or name not in INVERSES):
             yield [a, last]
 
 

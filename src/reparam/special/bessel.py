@@ -7,7 +7,7 @@ With R = sqrt(n^2 + kappa^2), p = n/R, Debye's uniform expansion is a series in 
 
 It holds from R = FAR on, at small orders too. Below, the ratio climbs FAR orders up and comes down again by
 I_n/I_{n-1} = 1/(2n/kappa + I_{n+1}/I_n), which shrinks errors, and the logarithm is that of the power series, whose
-terms are positive. Written so that no derivative cancels at large kappa. Plain torch, differentiable in order and kappa.
+terms are positive. No derivative cancels at large kappa. Plain torch, differentiable in order and kappa.
 """
 
 from __future__ import annotations
