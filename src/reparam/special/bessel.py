@@ -19,6 +19,7 @@ from torch import Tensor
 
 from reparam.kernels.reference.implicit import log_gamma_gap
 from reparam.special.normal import _in_double, refuse
+from reparam.special.series import double_series
 
 FAR = 48
 ORDERS = 13
@@ -27,38 +28,28 @@ HALF_LOG_2PI = 0.91893853320467274178
 Polynomial = list[Fraction]
 
 
-def _debye() -> tuple[list[list[float]], list[list[float]]]:
+def _debye() -> tuple[Tensor, Tensor]:
     """Coefficients in p^2 of u_k = p^-k U_k and w_k = p^-k W_k, V_k = U_k + (1 - p^2) W_k that of the derivative.
 
     U_{k+1} = p^2(1-p^2)/2 U_k' + (1/8) integral_0^p (1 - 5t^2) U_k dt, W_{k+1} = -(p/2) U_k - p^2 U_k'.
     """
     u: Polynomial = [Fraction(1)]
-    us, ws = [u], [[Fraction(0)]]
-    for _ in range(1, ORDERS):
-        size = len(u) + 3
-        after, w = [Fraction(0)] * size, [Fraction(0)] * size
+    out = torch.zeros(2, ORDERS, ORDERS, dtype=torch.float64)
+    out[0, 0, 0] = 1.0
+    for k in range(1, ORDERS):
+        after, w = [Fraction(0)] * (len(u) + 3), [Fraction(0)] * (len(u) + 3)
         for n, c in enumerate(u):
             after[n + 1] += c * Fraction(n, 2) + c / (8 * (n + 1))
             after[n + 3] -= c * Fraction(n, 2) + 5 * c / (8 * (n + 3))
             w[n + 1] -= c / 2 + n * c
         u = after
-        us.append(u)
-        ws.append(w)
-    return tuple([[float(c) for c in row[k::2]] for k, row in enumerate(rows)] for rows in (us, ws))  # type: ignore[return-value]
+        for i, row in enumerate((u, w)):
+            kept = [float(c) for c in row[k : 3 * k + 1 : 2]]
+            out[i, k, : len(kept)] = torch.tensor(kept, dtype=torch.float64)
+    return out[0], out[1]
 
 
-DEBYE_U, DEBYE_W = _debye()  # numbers, which a compiler can trace
-
-
-def _sum(rows: list[list[float]], q: Tensor, r: Tensor) -> Tensor:
-    """sum_k r^k sum_n rows[k][n] q^n."""
-    total = torch.zeros_like(q)
-    for row in reversed(rows):
-        inner = torch.zeros_like(q)
-        for c in reversed(row):
-            inner = inner * q + c
-        total = total * r + inner
-    return total
+DEBYE_U, DEBYE_W = _debye()
 
 
 def _angle(n: Tensor, kappa: Tensor, root: Tensor) -> tuple[Tensor, Tensor]:
@@ -78,7 +69,7 @@ def _root(n: Tensor, kappa: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def _far_ratio(n: Tensor, kappa: Tensor) -> Tensor:
     """I_{n+1}/I_n."""
     root, q, r = _root(n, kappa)
-    return _angle(n, kappa, root)[1] + kappa * r * _sum(DEBYE_W, q, r) / _sum(DEBYE_U, q, r)
+    return _angle(n, kappa, root)[1] + kappa * r * double_series(DEBYE_W, q, r) / double_series(DEBYE_U, q, r)
 
 
 def _far_logarithm(n: Tensor, kappa: Tensor) -> Tensor:
@@ -86,7 +77,7 @@ def _far_logarithm(n: Tensor, kappa: Tensor) -> Tensor:
     root, q, r = _root(n, kappa)
     lead = n * n / (root + kappa) - n * _angle(n, kappa, root)[0]
     power = torch.xlogy(n, torch.where(kappa > n, 1.0, kappa))
-    return lead + power - HALF_LOG_2PI - 0.5 * root.log() + _sum(DEBYE_U, q, r).log()
+    return lead + power - HALF_LOG_2PI - 0.5 * root.log() + double_series(DEBYE_U, q, r).log()
 
 
 def _near_logarithm(n: Tensor, kappa: Tensor) -> Tensor:

@@ -19,26 +19,13 @@ from reparam.kernels.tables import table
 from reparam.special.implicit import quantile, tails
 from reparam.special.logarithms import log_quotient
 from reparam.special.normal import _log_ndtr, _score, refuse
+from reparam.special.series import double_series
 
 SMALL, SMALL_TERMS = 0.1, 11
 LEAST_CENTRAL = 12.0
 CENTRE, HALF_WIDTH = 0.17, 1.03  # of the table's range of eps/sqrt(a)
 SCORE, QUANTILE = (torch.tensor(table(f"gamma_{name}_64")) for name in ("score", "quantile"))
 ROOT_OF_INF = 1e200  # its square overflows
-
-
-def _powers(x: Tensor, count: int) -> Tensor:
-    """1, x, .., x^(count - 1) along a new last axis."""
-    out = [torch.ones_like(x)]
-    while len(out) < count:
-        out.append(out[-1] * x)
-    return torch.stack(out, -1)
-
-
-def _series(rows: Tensor, x: Tensor, r: Tensor) -> Tensor:
-    """sum_k r^k sum_n rows[k, n] x^n."""
-    rows = rows.to(x.device)
-    return ((_powers(r, rows.shape[0]) @ rows) * _powers(x, rows.shape[1])).sum(-1)
 
 
 def _where(inside: Tensor, *pairs: tuple[Tensor, float]) -> list[Tensor]:
@@ -55,7 +42,7 @@ def gamma_tails(w: Tensor, y: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
     w, y, alpha = torch.broadcast_tensors(w, y, alpha)
     central = _central(w, alpha)
     u, a = _where(central, (w, 0.0), (alpha, LEAST_CENTRAL))
-    score = a.sqrt() * _series(SCORE, u, 1 / a)
+    score = a.sqrt() * double_series(SCORE, u, 1 / a)
     lower, upper = tails("gamma", *_where(~central, (y, 0.0), (alpha, 1.0)))
     return torch.where(central, _log_ndtr(score), lower), torch.where(central, _log_ndtr(-score), upper)
 
@@ -155,7 +142,7 @@ def _inside(a: Tensor, score: Tensor) -> Tensor:
     position = score * torch.rsqrt(a)
     central = (a >= LEAST_CENTRAL) & ((position - CENTRE).abs() < HALF_WIDTH)
     shape, t = _where(central, (a, LEAST_CENTRAL), ((position - CENTRE) / HALF_WIDTH, 0.0))
-    near = shape * torch.exp(_series(QUANTILE, t, 1 / shape))
+    near = shape * torch.exp(double_series(QUANTILE, t, 1 / shape))
     eps, other = _where(~central, (score, 0.0), (a, 1.0))
     return torch.where(central, near, quantile("gamma", eps, other).exp())
 
