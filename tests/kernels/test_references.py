@@ -35,5 +35,7 @@ def test_slopes_agree(name):
     y = getattr(cpu, f"{name}_quantile")(*parameters, torch.tensor(rng.normal(size=8)))
     fast = getattr(cpu, f"{name}_velocity")(*parameters, y, order=2)
     slow = getattr(reference, f"{name}_velocity")(*parameters, y, order=2)
+    exact = {"gamma"}  # the others' are differences of the velocities
+    rtol, atol = (2e-12, 0.0) if name in exact else (1e-10, 1e-11)
     for v, right in zip(fast, slow):
-        assert torch.allclose(v, right, rtol=1e-10, atol=1e-11)
+        assert torch.allclose(v, right, rtol=rtol, atol=atol)

@@ -49,6 +49,27 @@ ENDS = [
     ("log_ive", (0.0, 0.0), 0.0, (None, -1.0), 0.5),
     ("log_iv", (1.0, 0.0), -INF, (-INF, INF), -INF),
 ]
+# function of two arguments, arguments, its three second derivatives
+BENDS = [
+    ("gammainc", (0.5, 0.0), (0.0, -INF, -INF)),
+    ("gammainc", (1.0, 0.0), (0.0, -INF, -1.0)),
+    ("gammainc", (1.5, 0.0), (0.0, 0.0, INF)),
+    ("gammainc", (2.0, 0.0), (0.0, 0.0, 1.0)),
+    ("gammainc", (30.0, 0.0), (0.0, 0.0, 0.0)),
+    ("gammaincc", (0.5, 0.0), (0.0, INF, INF)),
+    *((name, (a, INF), (0.0, 0.0, 0.0)) for name in ("gammainc", "gammaincc") for a in (0.5, 1.0, 30.0)),
+    ("gammaincinv", (0.3, 0.0), (0.0, 0.0, 0.0)),
+    ("gammaincinv", (0.5, 0.0), (0.0, 0.0, PI / 2)),
+    ("gammaincinv", (0.8, 0.0), (0.0, 0.0, INF)),
+    ("gammaincinv", (1.0, 0.0), (0.0, INF, 1.0)),
+    ("gammaincinv", (2.0, 0.0), (0.0, INF, -INF)),
+    ("gammaincinv", (1.0, 1.0), (-(PI**2) / 6, INF, INF)),
+    ("gammainccinv", (2.0, 1.0), (0.0, -INF, -INF)),
+    ("gammainccinv", (1.0, 0.0), (-(PI**2) / 6, -INF, INF)),
+    ("gammainc", (1.0, 6e-16), (None, None, -1.0)),
+    ("gammaincinv", (1.0, 6e-16), (None, None, 1.0)),
+    ("gammainccinv", (1.0, 1 - 2**-50), (None, None, 1.0)),
+]
 OUTSIDE = [
     *(
         (name, values)
@@ -63,6 +84,7 @@ OUTSIDE = [
     *((name, values) for name in ("betainc", "betaincinv") for values in ((0.0, 1.0, 0.5), (1.0, -1.0, 0.5))),
     *((name, values) for name in ("betainc", "betaincinv") for values in ((1.0, 1.0, 1.1), (1.0, 1.0, -0.1))),
     *((name, (value,)) for name in ("ndtri", "ndtri_exp") for value in (1.1, math.nan)),
+    *((name, (math.nan,)) for name in ("ndtr", "log_ndtr")),
     *((name, (1.0, value)) for name in ("bessel_ratio", "log_iv", "log_ive") for value in (-1.0, INF)),
     ("bessel_ratio", (0.4, 1.0)),
     ("log_iv", (-0.1, 1.0)),
@@ -88,6 +110,21 @@ def test_ends(name, values, value, first, second):
             same(slope, right)
     if second is not None:
         same(torch.autograd.grad(slopes[-1], arguments[-1])[0], second)
+
+
+@pytest.mark.parametrize(("name", "values", "bends"), BENDS)
+def test_second_derivatives_at_and_next_to_the_ends(name, values, bends):
+    """In reverse mode; the ends among others of one tensor, which they leave alone."""
+    arguments = [
+        torch.tensor([v, other], dtype=F64, requires_grad=True) for v, other in zip(values, (3.0, 0.4))
+    ]
+    slopes = torch.autograd.grad(getattr(S, name)(*arguments).sum(), arguments, create_graph=True)
+    curves = [torch.autograd.grad(slope.sum(), arguments, retain_graph=True) for slope in slopes]
+    for right, found in zip(bends, (curves[0][0], curves[0][1], curves[1][1])):
+        assert found[1].isfinite()
+        if right is not None:
+            torch.testing.assert_close(found[0].item(), right, rtol=2e-15, atol=0)
+    torch.testing.assert_close(curves[1][0], curves[0][1], rtol=1e-12, atol=0)
 
 
 @pytest.mark.parametrize(("name", "values"), OUTSIDE)

@@ -14,11 +14,11 @@ from reparam.special.densities import (
     vonmises_log_density,
 )
 from reparam.special.draws import draw
+from reparam.special.gamma import gamma_tails
 from reparam.special.implicit import Family, attach, quantile, register, tails, velocity
 from reparam.special.incomplete import (
     betainc,
     betaincinv,
-    gamma_tails,
     gammainc,
     gammaincc,
     gammainccinv,

@@ -36,12 +36,16 @@ def refuse(value: Tensor, valid: Tensor, *arguments: Tensor) -> Tensor:
 
 def ndtr(x: Tensor) -> Tensor:
     """Return Phi(x), with relative accuracy in the lower tail: Phi(x) = erfc(-x/sqrt 2)/2."""
-    return _in_double(lambda x: 0.5 * torch.erfc(-(0.5**0.5) * x.clamp(-FLAT, FLAT)), x)
+    return _in_double(_ndtr, x)
+
+
+def _ndtr(x: Tensor) -> Tensor:
+    return refuse(0.5 * torch.erfc(-(0.5**0.5) * x.clamp(-FLAT, FLAT)), ~x.isnan(), x)
 
 
 def log_ndtr(x: Tensor) -> Tensor:
     """Return log Phi(x) for any x, also where Phi(x) underflows or rounds to one."""
-    return _in_double(_log_ndtr, x)
+    return _in_double(lambda x: refuse(_log_ndtr(x), ~x.isnan(), x), x)
 
 
 def _log_ndtr(x: Tensor) -> Tensor:

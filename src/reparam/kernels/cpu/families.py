@@ -17,7 +17,7 @@ from reparam.kernels.cpu import beta_inverse as beta_q
 from reparam.kernels.cpu import gamma_inverse as gamma_q
 from reparam.kernels.cpu.cell_draws import fitted, share_beta
 from reparam.kernels.cpu.elementwise import Kernel, elementwise, promoted
-from reparam.kernels.tables import slope_table, table
+from reparam.kernels.tables import slope_tables, table
 
 LEAST_ALPHA = {"64": 12.0, "32": 6.0}  # of the uniform expansion
 TERMS = {"64": gamma.TERMS_64, "32": gamma.TERMS_32}
@@ -36,15 +36,20 @@ def _gamma_tables(digits: str) -> tuple[Any, ...]:
 
 @cache
 def _gamma_velocity(digits: str, order: int) -> Any:
-    g, lengths = series(f"gamma_velocity_{digits}")
-    constants = (g, slope_table(f"gamma_velocity_{digits}"), lengths, LEAST_ALPHA[digits], TERMS[digits])
+    name = f"gamma_velocity_{digits}"
+    constants = (
+        slope_tables(name),
+        table(f"{name}_lengths"),
+        LEAST_ALPHA[digits],
+        TERMS[digits],
+        LEVELS[digits],
+    )
 
     def first(alpha: np.ndarray, y: np.ndarray, u: np.ndarray) -> None:
-        gamma.velocity(alpha, y, u, u, False, *constants, LEVELS[digits])
+        gamma.velocity(alpha, y, u, u, u, False, *constants)
 
     def second(alpha: np.ndarray, y: np.ndarray, u: np.ndarray, uy: np.ndarray, ua: np.ndarray) -> None:
-        gamma.velocity(alpha, y, u, ua, True, *constants, LEVELS[digits])
-        uy[:] = slopes(first, [alpha, y], -1, 1)[0]
+        gamma.velocity(alpha, y, u, uy, ua, True, *constants)
 
     return first if order == 1 else second
 

@@ -7,7 +7,8 @@ Velocity u = dy/dalpha at fixed noise = -F_alpha / f, where f is the density of 
   u = -(R (y - psi(alpha+N+1)) + dR/dD-part M) / (alpha D).
 - C (upper tail): Q = f G, G = 1/(z+1-alpha - 1(1-alpha)/(z+3-alpha - ...)); u = (y - psi(alpha)) G + G_alpha.
 
-The second derivative u_alpha comes from the same recurrences differentiated once more; u_y has a closed form.
+The second derivatives u_y and u_alpha come from the same recurrences differentiated once more, in z and in alpha.
+The closed form u_y = psi(alpha) - y - u (alpha - z) would cancel: in U its terms are of the size of w against 1/alpha.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ TERMS_32 = (3.5, 10.7, 0.26, 0.05, 22.0)
 
 
 # rows of the flat scratch, at constant distances so that loops over it need no alias checks
-_A, _C, _X, _D, _E, _R, _M, _E2, _M2 = (k * BLOCK for k in range(9))
+_A, _C, _X, _D, _E, _R, _M, _E2, _M2, _RZ, _MZ = (k * BLOCK for k in range(11))
 
 
 @jit
@@ -48,27 +49,37 @@ def terms_needed(alpha, z, m, bound):
 
 
 @jit
-def uniform(table, slopes, lengths, w, alpha, m, second, t, r, u, ua):
-    """u = (1/alpha) sum_k alpha^-k g_k(w); u_alpha = -(1/alpha^2) sum_k alpha^-k ((k+1) g_k + g_k')."""
+def uniform(tables, lengths, w, alpha, m, second, t, r, u, uy, ua):
+    """u = (1/alpha) sum_k alpha^-k g_k(w); u_y with g_k'; u_alpha = -(1/alpha^2) sum_k alpha^-k ((k+1) g_k + g_k').
+
+    The tables hold g_k, g_k' and (k+1) g_k + g_k'.
+    """
     for i in range(m):
         r[i] = 1.0 / alpha[i]
-        u[i] = 0.0
-        ua[i] = 0.0
-    for k in range(table.shape[0] - 1, -1, -1):
-        polynomial(table[k], lengths[k], w, m, t)
-        for i in range(m):
-            u[i] = u[i] * r[i] + t[i]
-        if second:
-            polynomial(slopes[k], lengths[k], w, m, t)
-            for i in range(m):
-                ua[i] = ua[i] * r[i] + t[i]
+    _orders(tables[0], lengths, w, r, m, t, u)
     for i in range(m):
-        u[i] = u[i] * r[i]
-        ua[i] = -ua[i] * (r[i] * r[i])
+        u[i] *= r[i]
+    if second:
+        _orders(tables[1], lengths, w, r, m, t, uy)
+        _orders(tables[2], lengths, w, r, m, t, ua)
+        for i in range(m):
+            uy[i] *= r[i]
+            ua[i] *= -(r[i] * r[i])
 
 
 @jit
-def lower(alpha, y, z, m, second, terms, W, u, ua):
+def _orders(table, lengths, w, r, m, t, out):
+    """out = sum_k r^k table_k(w)."""
+    for i in range(m):
+        out[i] = 0.0
+    for k in range(table.shape[0] - 1, -1, -1):
+        polynomial(table[k], lengths[k], w, m, t)
+        for i in range(m):
+            out[i] = out[i] * r[i] + t[i]
+
+
+@jit
+def lower(alpha, y, z, m, second, terms, W, u, uy, ua):
     """The series S. Every factor is scaled by c = 1/max(alpha, 1), so that no product overflows."""
     for i in range(m):
         c = 1.0 / max(alpha[i], 1.0)
@@ -77,7 +88,7 @@ def lower(alpha, y, z, m, second, terms, W, u, ua):
         W[_X + i] = z[i] * c
         W[_D + i] = 1.0
         W[_R + i] = 1.0
-        for row in (_E, _M, _E2, _M2):
+        for row in (_E, _M, _E2, _M2, _RZ, _MZ):
             W[row + i] = 0.0
     if second:
         _lower_sums_second(W, terms, m)
@@ -91,6 +102,7 @@ def lower(alpha, y, z, m, second, terms, W, u, ua):
         v = -(R * L + cM) * ad
         u[i] = v
         if second:
+            uy[i] = -(R + W[_X + i] * (W[_RZ + i] * L + W[_C + i] * W[_MZ + i])) * ad
             inner = cM * L - R * trigamma_tail(top) + W[_C + i] * W[_C + i] * W[_M2 + i]
             ua[i] = -inner * ad - v * (1.0 / alpha[i] + W[_C + i] * W[_E + i] / W[_D + i])
 
@@ -119,32 +131,30 @@ def _lower_sums(W, terms, m):
 
 @jit
 def _lower_sums_second(W, terms, m):
-    """The same with the second derivatives E2, M2, two terms per pass."""
-    for k in range(terms, 0, -2):
+    """The same with the second derivatives E2, M2 and with RZ = dR/dx, MZ = dM/dx."""
+    for k in range(terms, 0, -1):
         for i in range(m):
-            a, c, x = W[_A + i], W[_C + i], W[_X + i]
+            x = W[_X + i]
             d, e, f = W[_D + i], W[_E + i], W[_E2 + i]
             r, s, t = W[_R + i], W[_M + i], W[_M2 + i]
-            q = a + k * c
+            q = W[_A + i] + k * W[_C + i]
             f, e, d = 2.0 * e + q * f, d + q * e, q * d
-            r, s, t = d + x * r, e + x * s, f + x * t
-            q = a + (k - 1) * c
-            f, e, d = 2.0 * e + q * f, d + q * e, q * d
-            r, s, t = d + x * r, e + x * s, f + x * t
+            W[_RZ + i] = r + x * W[_RZ + i]
+            W[_MZ + i] = s + x * W[_MZ + i]
             W[_D + i], W[_E + i], W[_E2 + i] = d, e, f
-            W[_R + i], W[_M + i], W[_M2 + i] = r, s, t
+            W[_R + i], W[_M + i], W[_M2 + i] = d + x * r, e + x * s, f + x * t
 
 
 @jit
-def upper(alpha, y, z, m, second, levels, W, u, ua):
-    """The continued fraction C, evaluated backwards with its first and second alpha-derivative.
+def upper(alpha, y, z, m, second, levels, W, u, uy, ua):
+    """The continued fraction C, evaluated backwards with its derivatives in alpha and, if `second`, in z.
 
     t_j = j (alpha - j) / (z + 2j + 1 - alpha + t_{j+1}), G = 1 / (z + 1 - alpha + t_1).
     """
     for i in range(m):
         W[_A + i] = alpha[i]
         W[_X + i] = z[i] + 1.0 - alpha[i]
-        for row in (_D, _E, _E2):
+        for row in (_D, _E, _E2, _RZ, _MZ):
             W[row + i] = 0.0
     for j in range(levels, 0, -1):
         for i in range(m):
@@ -153,6 +163,9 @@ def upper(alpha, y, z, m, second, levels, W, u, ua):
             t = j * (W[_A + i] - j) * r
             dj = (j - t * d) * r
             if second:
+                s = 1.0 + W[_RZ + i]
+                W[_RZ + i] = -t * s * r
+                W[_MZ + i] = -(W[_RZ + i] * d + t * W[_MZ + i] + dj * s) * r
                 W[_E2 + i] = -(2.0 * dj * d + t * W[_E2 + i]) * r
             W[_E + i] = dj
             W[_D + i] = t
@@ -166,15 +179,16 @@ def upper(alpha, y, z, m, second, levels, W, u, ua):
         L = y[i] - psi[i]
         u[i] = (L - d) * G
         if second:
+            s = (1.0 + W[_RZ + i]) * G
+            uy[i] = (1.0 - z[i] * (s * (L - 2.0 * d) + W[_MZ + i] * G)) * G
             ua[i] = ((2.0 * d - L) * d - W[_E2 + i] * G - psi1[i]) * G
 
 
 @jit
-def velocity(alpha, y, u, ua, second, table, slopes, lengths, least, bound, levels):
-    """Fill u = dy/dalpha (and u_alpha at fixed y if `second`); `least` is the smallest alpha of regime U."""
-    W = np.empty(9 * BLOCK)
-    ga, gy, gz, gu, gua = np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK)
-    z, w = np.empty(BLOCK), np.empty(BLOCK)
+def velocity(alpha, y, u, uy, ua, second, tables, lengths, least, bound, levels):
+    """Fill u = dy/dalpha (if `second` also u_y and u_alpha); `least` is the smallest alpha of regime U."""
+    W, S = np.empty(11 * BLOCK), np.empty((8, BLOCK))
+    ga, gy, gz, gu, guy, gua, z, w = S[0], S[1], S[2], S[3], S[4], S[5], S[6], S[7]
     index = np.empty((3, BLOCK), np.int64)
     for start in range(0, alpha.size, BLOCK):
         n = min(BLOCK, alpha.size - start)
@@ -191,13 +205,14 @@ def velocity(alpha, y, u, ua, second, table, slopes, lengths, least, bound, leve
             take(w if regime == 0 else yy, index[regime], m, gy)
             take(z, index[regime], m, gz)
             if regime == 0:
-                uniform(table, slopes, lengths, gy, ga, m, second, W[_A:], W[_C:], gu, gua)
+                uniform(tables, lengths, gy, ga, m, second, W[_A:], W[_C:], gu, guy, gua)
             elif regime == 1:
-                lower(ga, gy, gz, m, second, terms_needed(ga, gz, m, bound), W, gu, gua)
+                lower(ga, gy, gz, m, second, terms_needed(ga, gz, m, bound), W, gu, guy, gua)
             else:
-                upper(ga, gy, gz, m, second, levels, W, gu, gua)
+                upper(ga, gy, gz, m, second, levels, W, gu, guy, gua)
             put(gu, index[regime], m, u[start : start + n])
             if second:
+                put(guy, index[regime], m, uy[start : start + n])
                 put(gua, index[regime], m, ua[start : start + n])
 
 

@@ -27,7 +27,7 @@ from reparam.kernels.cpu.jit import jit
 from reparam.kernels.cpu.memory import empty
 from reparam.kernels.cpu.series import put, take
 from reparam.kernels.cpu.threads import SERIAL_BELOW, run_chunks
-from reparam.kernels.tables import slope_table, table
+from reparam.kernels.tables import slope_tables, table
 
 SIGNS = {"gamma": 1, "inverse_gamma": -1, "exp_gamma": 0}
 LEAST_ALPHA, LEVELS, STEP = 12.0, 24, 1e-5  # of double precision: see `families`
@@ -36,7 +36,7 @@ LEAST_ALPHA, LEVELS, STEP = 12.0, 24, 1e-5  # of double precision: see `families
 @jit
 def exact(alpha, eps, moving, y, v, series, fit):
     """Fill y (and v where `moving`) in double precision."""
-    velocity_table, slopes, velocity_lengths, inverse, lengths, mills, log_gamma = series
+    velocities, velocity_lengths, inverse, lengths, mills, log_gamma = series
     tails = (mills, log_gamma, gamma.TERMS_64, LEVELS)
     gamma_q.quantile(alpha, eps, y, inverse, lengths, LEAST_ALPHA, tails, STEP, fit)
     if moving:
@@ -45,9 +45,9 @@ def exact(alpha, eps, moving, y, v, series, fit):
             y,
             v,
             v,
+            v,
             False,
-            velocity_table,
-            slopes,
+            velocities,
             velocity_lengths,
             LEAST_ALPHA,
             gamma.TERMS_64,
@@ -145,8 +145,7 @@ def tables() -> tuple[Any, ...]:
     """Return the tables of double precision and those of the fit."""
     names = ("", "_lengths", "_scales", "_lower", "_upper", "_log_gamma")
     series = (
-        table("gamma_velocity_64"),
-        slope_table("gamma_velocity_64"),
+        slope_tables("gamma_velocity_64"),
         table("gamma_velocity_64_lengths"),
         table("gamma_quantile_64"),
         table("gamma_quantile_64_lengths"),

@@ -16,9 +16,8 @@ from reparam.kernels.reference.implicit import (
     in_double,
     log_complement,
     polynomial,
-    with_slopes,
 )
-from reparam.kernels.tables import table
+from reparam.kernels.tables import slope_tables, table
 
 LEVELS = 24
 
@@ -28,50 +27,63 @@ def _regimes(alpha: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return w, z, (alpha >= 12.0) & (w.abs() < 1.0), z < 3.5 + 1.5 * alpha
 
 
-def _series(alpha: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-    """R and dR/dalpha: term_n = term_{n-1} z/(alpha + n)."""
-    term, slope = torch.ones_like(z), torch.zeros_like(z)
-    R, M = term, slope
+def _series(alpha: Tensor, z: Tensor) -> tuple[Tensor, ...]:
+    """R and its derivatives R_a, R_aa, z R_z, z R_az: term_n = term_{n-1} z/(alpha + n)."""
+    term, slope, bend = torch.ones_like(z), torch.zeros_like(z), torch.zeros_like(z)
+    sums = [term, slope, bend, torch.zeros_like(z), torch.zeros_like(z)]
     for n in range(1, 90):
-        ratio = z / (alpha + n)
-        slope = ratio * (slope - term / (alpha + n))
-        term = ratio * term
-        R, M = R + term, M + slope
-    return R, M
+        r = 1.0 / (alpha + n)
+        slope, bend = slope - term * r, bend - 2.0 * r * (slope - term * r)
+        term, slope, bend = (z * r * t for t in (term, slope, bend))
+        sums = [s + t for s, t in zip(sums, (term, slope, bend, n * term, n * slope))]
+    return tuple(sums)
 
 
-def _fraction(alpha: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-    """G = 1/(z + 1 - alpha - 1(1 - alpha)/(z + 3 - alpha - ...)) and dG/dalpha."""
-    t, d = torch.zeros_like(z), torch.zeros_like(z)
+def _fraction(alpha: Tensor, z: Tensor) -> tuple[Tensor, ...]:
+    """G = 1/(z + 1 - alpha - 1(1 - alpha)/(z + 3 - alpha - ...)) and G_a, G_aa, G_z, G_az."""
+    t, ta, taa, tz, taz = (torch.zeros_like(z) for _ in range(5))
     for j in range(LEVELS, 0, -1):
         r = 1.0 / (z + 2.0 * j + 1.0 - alpha + t)
+        qa, qz, qaa, qaz = ta - 1.0, tz + 1.0, taa, taz
         t = j * (alpha - j) * r
-        d = (j - t * (d - 1.0)) * r
+        ta, tz = (j - t * qa) * r, -t * qz * r
+        taa, taz = -(2.0 * ta * qa + t * qaa) * r, -(ta * qz + tz * qa + t * qaz) * r
     G = 1.0 / (z + 1.0 - alpha + t)
-    return G, -(d - 1.0) * G * G
+    Ga, Gz = -(ta - 1.0) * G * G, -(tz + 1.0) * G * G
+    return (
+        G,
+        Ga,
+        -(2.0 * Ga * (ta - 1.0) + G * taa) * G,
+        Gz,
+        -(Ga * (tz + 1.0) + Gz * (ta - 1.0) + G * taz) * G,
+    )
 
 
-def _velocity(alpha: Tensor, y: Tensor) -> tuple[Tensor]:
+def _slopes(alpha: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """u, u_y and u_alpha, regime by regime; psi' = zeta(2, .), of which torch.polygamma has nine digits only."""
     w, z, uniform, lower = _regimes(alpha, y)
     r = 1.0 / alpha
-    central = r * double_series("gamma_velocity_64", w, r)
-    R, M = _series(alpha, z)
-    below = -(R * (y - torch.digamma(alpha + 1.0)) + M) / alpha
-    G, slope = _fraction(alpha, z)
-    above = (y - torch.digamma(alpha)) * G + slope
-    return (torch.where(uniform, central, torch.where(lower, below, above)),)
+    u, uy, ua = (double_series(t, w, r) for t in slope_tables("gamma_velocity_64"))
+    central = r * u, r * uy, -r * r * ua
+    R, Ra, Raa, Rz, Raz = _series(alpha, z)
+    L, psi = y - torch.digamma(alpha + 1.0), torch.special.zeta(2.0, alpha + 1.0)
+    v = -r * (R * L + Ra)
+    below = v, -r * (R + Rz * L + Raz), -r * (v + Ra * L - R * psi + Raa)
+    G, Ga, Gaa, Gz, Gaz = _fraction(alpha, z)
+    L, psi = y - torch.digamma(alpha), torch.special.zeta(2.0, alpha)
+    above = L * G + Ga, G + z * (L * Gz + Gaz), L * Ga - psi * G + Gaa
+    u, uy, ua = (torch.where(uniform, c, torch.where(lower, b, a)) for c, b, a in zip(central, below, above))
+    return u, uy, ua
 
 
 def gamma_velocity(alpha: Tensor, y: Tensor, order: int = 1) -> tuple[Tensor, ...]:
     """Return u = dy/dalpha of y = log z at fixed noise; order 2 adds du/dy and du/dalpha."""
-    if order == 1:
-        return in_double(_velocity, alpha, y)
-    return in_double(lambda *arguments: with_slopes(_velocity, *arguments), alpha, y)
+    return in_double(_slopes, alpha, y)[: 1 if order == 1 else 3]
 
 
 def _tails(alpha: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     w, z, uniform, lower = _regimes(alpha, y)
-    score = alpha.sqrt() * double_series("gamma_score_64", w, 1.0 / alpha)
+    score = alpha.sqrt() * double_series(table("gamma_score_64"), w, 1.0 / alpha)
     log_p, log_q = torch.special.log_ndtr(score), torch.special.log_ndtr(-score)
     small = alpha.clamp(max=1.0)
     log_gamma = small * polynomial(table("log_gamma_1p").tolist(), small) - torch.log1p(small)
@@ -107,7 +119,7 @@ def gamma_quantile(alpha: Tensor, eps: Tensor) -> Tensor:
 def _draw(sign: int, alpha: Tensor, rate: Tensor, eps: Tensor, moving: bool) -> tuple[Tensor, ...]:
     def draw(a: Tensor, r: Tensor, e: Tensor) -> tuple[Tensor, ...]:
         y = _quantile(a, -e if sign < 0 else e)[0]
-        l, v = y - r.log(), _velocity(a, y)[0]
+        l, v = y - r.log(), _slopes(a, y)[0]
         if sign == 0:
             return l, v
         x = torch.exp(sign * l)

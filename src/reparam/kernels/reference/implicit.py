@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
-
-from reparam.kernels.tables import table
 
 Tails = Callable[..., tuple[Tensor, Tensor]]
 Velocity = Callable[..., tuple[Tensor, ...]]
@@ -62,14 +61,11 @@ def log_complement(x: Tensor) -> Tensor:
     return torch.where(x > -0.7, torch.log(-torch.expm1(x)), torch.log1p(-torch.exp(x)))
 
 
-def double_series(name: str, x: Tensor, r: Tensor) -> Tensor:
+def double_series(table: np.ndarray, x: Tensor, r: Tensor) -> Tensor:
     """sum_k r^k sum_n table[k, n] x^n."""
     total = torch.zeros_like(x)
-    for row in table(name)[::-1].tolist():
-        inner = torch.zeros_like(x)
-        for c in reversed(row):
-            inner = inner * x + c
-        total = total * r + inner
+    for row in table[::-1].tolist():
+        total = total * r + polynomial(row, x)
     return total
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from reparam.kernels.reference.beta import beta_tails, beta_velocity
 from reparam.kernels.reference.implicit import bisect, double_series, in_double, with_slopes
+from reparam.kernels.tables import table
 
 
 def _log_size(t: Tensor) -> Tensor:
@@ -24,7 +25,7 @@ def _relative(nu: Tensor, s: Tensor) -> tuple[Tensor]:
     xi = nu.log() - 2.0 * s
     w = torch.nn.functional.softplus(-xi)
     r = 1.0 / nu
-    central = r * double_series("student_velocity_64", w.clamp(max=2.0), r)
+    central = r * double_series(table("student_velocity_64"), w.clamp(max=2.0), r)
     general = 0.5 * r - 0.25 * beta_velocity(0.5 * nu, torch.full_like(nu, 0.5), xi)[0]
     return (torch.where((nu >= 20.0) & (w < 1.5), central, general),)
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from reparam.kernels.reference.implicit import bisect, double_series, in_double, log_complement, with_slopes
+from reparam.kernels.tables import table
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(48)
 
@@ -48,7 +49,7 @@ def _velocity(kappa: Tensor, z: Tensor) -> tuple[Tensor]:
     tail, _, moment = _integrals(kappa, z.abs().clamp(max=math.pi))
     T, r = torch.tan(0.5 * z), 1.0 / kappa
     small = (T * T).clamp(max=0.36)
-    central = T * r * double_series("vonmises_velocity_64", small, r)
+    central = T * r * double_series(table("vonmises_velocity_64"), small, r)
     general = torch.sign(z) * torch.where(tail, moment, -moment)
     return (torch.where((kappa >= 30.0) & (T * T < 0.36), central, general),)
 
