@@ -35,3 +35,12 @@ def slope_table(name: str) -> np.ndarray:
     out = orders * g
     out[:, :-1] += np.arange(1, g.shape[1]) * g[:, 1:]
     return out
+
+
+@cache
+def derivative_table(name: str) -> np.ndarray:
+    """Return the table of g_k' for a table of g_k."""
+    g = table(name)
+    out = np.zeros_like(g)
+    out[:, :-1] = np.arange(1, g.shape[1]) * g[:, 1:]
+    return out

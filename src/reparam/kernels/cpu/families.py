@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reparam.kernels.cpu import beta, beta_cells, cells, gamma, gamma_draws
+from reparam.kernels.cpu import beta, beta_cells, beta_second, cells, gamma, gamma_draws
 from reparam.kernels.cpu import beta_inverse as beta_q
 from reparam.kernels.cpu import gamma_inverse as gamma_q
 from reparam.kernels.cpu.cell_draws import fitted, share_beta
 from reparam.kernels.cpu.elementwise import Kernel, elementwise, promoted
-from reparam.kernels.tables import slope_table, table
+from reparam.kernels.tables import derivative_table, slope_table, table
 
 LEAST_ALPHA = {"64": 12.0, "32": 6.0}  # of the uniform expansion
 TERMS = {"64": gamma.TERMS_64, "32": gamma.TERMS_32}
@@ -134,6 +134,14 @@ BETA_LEVELS = {"64": 36, "32": 16}
 
 
 @cache
+def beta_second_tables() -> tuple[np.ndarray, ...]:
+    """The uniform expansion of the velocity in double and its slopes in w."""
+    name = "beta_velocity_64"
+    rows, lengths = series(name)
+    return rows, derivative_table(name), lengths, table(f"{name}_powers")
+
+
+@cache
 def _beta_velocity(digits: str, order: int) -> Any:
     name = f"beta_velocity_{digits}"
     constants = (*series(name), table(f"{name}_powers"), BETA_LEAST[digits], BETA_STEPS[digits])
@@ -141,7 +149,10 @@ def _beta_velocity(digits: str, order: int) -> Any:
     def first(a: np.ndarray, b: np.ndarray, xi: np.ndarray, da: np.ndarray, db: np.ndarray) -> None:
         beta.velocity(a, b, xi, da, db, *constants, BETA_LEVELS[digits])
 
-    return first if order == 1 else with_slopes(first, 2)
+    def second(a: np.ndarray, b: np.ndarray, xi: np.ndarray, *outs: np.ndarray) -> None:
+        beta_second.velocity(a, b, xi, outs, beta_second_tables())
+
+    return first if order == 1 else second
 
 
 def beta_velocity(a: Tensor, b: Tensor, xi: Tensor, order: int = 1) -> tuple[Tensor, ...]:
