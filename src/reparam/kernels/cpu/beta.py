@@ -264,7 +264,7 @@ def sort_regimes(A, B, X, Y, wx, wy, n, least, steps, index):
         elif A[i] < 0.1 and xs > 0.1 and xs < 2.2:
             index[2, nm] = i
             nm += 1
-        elif xs >= 2.2 + 1.2 * A[i]:
+        elif xs >= 2.2 + (1.2 * A[i] if A[i] >= 0.1 else 0.0):
             index[3, nc] = i
             nc += 1
         elif terms_needed(A[i], B[i], X[i], steps) <= MOST_PRODUCTS:

@@ -8,8 +8,9 @@ la = d log(f/a)/da (S) or d log f/da (C), lb = d log f/db, whose slopes in xi ar
     C   ga = Wa, gb = Wb           the same of K
     U   ga = alpha G, gb = -beta G'    alpha = 1/a, sigma = 1/S, G = sum_ij alpha^i sigma^j c_ij(w)
 
-so that w_xi = y, w_a = -b alpha sigma, w_b = sigma give the slopes of U by those of the polynomials. M serves all
-a < .1 with xS < 2.2: gb is of order 1 there and the sum of S is a difference of terms of order 1/a.
+so that w_xi = y, w_a = -b alpha sigma, w_b = sigma give the slopes of U by those of the polynomials. C begins at
+xS = 1.5 + 1.2a, where it is by far the most accurate, and M takes what is below for all a < .1: gb is of order 1
+there, and in S a difference of terms of order 1/a.
 """
 
 from __future__ import annotations
@@ -287,10 +288,9 @@ def central(a, b, x, wa, wb, m, tables, G, out):
 @jit(forceinline=True)
 def regime(a, b, x, y, logx, logy):
     """The numbers of `weigh` outside U."""
-    xs = x * (a + b)
-    if xs >= 2.2 + 1.2 * a:
+    if x * (a + b) >= 1.5 + 1.2 * a:
         return upper(a, b, x, y, logx, logy)
-    if a < 0.1 and xs < 2.2:
+    if a < 0.1:
         return small(a, b, x, y, logx, logy)
     return lower(a, b, x, y, logx, logy)
 

@@ -7,9 +7,12 @@ C  else: 1 - I_x = f K, a continued fraction
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor
 
+from reparam.kernels.reference.dual import Dual, where
 from reparam.kernels.reference.implicit import (
     bisect,
     digamma_gap,
@@ -18,11 +21,11 @@ from reparam.kernels.reference.implicit import (
     log_gamma_gap,
     polynomial,
     stirling,
-    with_slopes,
 )
 from reparam.kernels.tables import table
 
 HALF_LOG_2PI = 0.91893853320467274178
+T = TypeVar("T", Tensor, Dual)
 
 
 def _reflect(a: Tensor, b: Tensor, xi: Tensor) -> tuple[Tensor, ...]:
@@ -47,9 +50,9 @@ def _regimes(A: Tensor, B: Tensor, X: Tensor) -> tuple[Tensor, Tensor, int, int]
     return lower, small, int(most) + 1, max(36, int(5.0 * largest.sqrt()))
 
 
-def _series(A: Tensor, B: Tensor, X: Tensor, terms: int) -> tuple[Tensor, Tensor, Tensor]:
+def _series(A: T, B: T, X: T, terms: int) -> tuple[T, T, T]:
     """R, dR/da, dR/db from the last term on: R_k = 1 + X (S + k)/(a + k + 1) R_{k+1}."""
-    R, Ra, Rb = torch.ones_like(X), torch.zeros_like(X), torch.zeros_like(X)
+    R, Ra, Rb = 1.0, 0.0, 0.0
     for k in range(terms, 0, -1):
         q = 1.0 / (A + k)
         p = X * (A + B + (k - 1.0)) * q
@@ -58,32 +61,31 @@ def _series(A: Tensor, B: Tensor, X: Tensor, terms: int) -> tuple[Tensor, Tensor
     return R, Ra, Rb
 
 
-def _small(A: Tensor, B: Tensor, X: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """T, dT/da, dT/db."""
-    p, dp = torch.ones_like(X), torch.zeros_like(X)
-    T, Ta, Tb = torch.zeros_like(X), torch.zeros_like(X), torch.zeros_like(X)
+def _small(A: T, B: T, X: T) -> tuple[T, T, T]:
+    """The sum T of M, dT/da, dT/db."""
+    p, dp, M, Ma, Mb = 1.0, 0.0, 0.0, 0.0, 0.0
     for n in range(1, 56):
         dp = (dp * (n - B) - p) * X / n
         p = p * (n - B) * X / n
         q = 1.0 / (A + n)
-        T, Ta, Tb = T + p * q, Ta - p * q * q, Tb + dp * q
-    return T, Ta, Tb
+        M, Ma, Mb = M + p * q, Ma - p * q * q, Mb + dp * q
+    return M, Ma, Mb
 
 
-def _fraction(A: Tensor, B: Tensor, X: Tensor, Y: Tensor, levels: int) -> tuple[Tensor, Tensor, Tensor]:
+def _fraction(A: T, B: T, X: T, Y: T, levels: int) -> tuple[T, T, T]:
     """K of I_X(A, B) = f K, dK/dA, dK/dB (DiDonato and Morris): K = 1/(beta_1 + alpha_2/(beta_2 + ...))."""
-    t, ta, tb = torch.zeros_like(X), torch.zeros_like(X), torch.zeros_like(X)
+    t, ta, tb = 0.0, 0.0, 0.0
     S = A + B
     for n in range(levels, -1, -1):
         q1 = 1.0 / (A + 2.0 * n + 1.0)
-        q0 = 1.0 / (A + 2.0 * n - 1.0) if n > 0 else torch.zeros_like(A)
+        q0 = 1.0 / (A + 2.0 * n - 1.0) if n > 0 else 0.0
         g, dg = (A + n) * q1, (n + 1.0) * q1 * q1
         h = A * Y - B * X + 1.0 + n * (1.0 + Y)
         k = n * X * q0
         r = 1.0 / (n + k * (B - n) + g * h + t)
         da, db = -k * q0 * (B - n) + dg * h + g * Y + ta, k - g * X + tb
         u, v = (A + (n - 1.0)) * (S + (n - 1.0)), k * X * q0
-        num = u * (B - n) * v if n > 0 else torch.ones_like(X)
+        num = u * (B - n) * v if n > 0 else 1.0
         num_a = (S + A + 2.0 * (n - 1.0) - 2.0 * u * q0) * (B - n) * v
         num_b = ((A + (n - 1.0)) * (B - n) + u) * v
         t = num * r
@@ -91,27 +93,44 @@ def _fraction(A: Tensor, B: Tensor, X: Tensor, Y: Tensor, levels: int) -> tuple[
     return t, ta, tb
 
 
-def _velocity(a: Tensor, b: Tensor, xi: Tensor) -> tuple[Tensor, Tensor]:
-    A, B, X, Y, log_x, log_y = _reflect(a, b, xi)
-    lower, small, terms, levels = _regimes(A, B, X)
+def _reflected_velocity(A: T, B: T, X: T, Y: T, log_x: T, log_y: T, regimes: tuple) -> tuple[T, T]:
+    lower, small, terms, levels = regimes
     gap_a, gap_b = digamma_gap(A, B), digamma_gap(B, A)  # psi(S) - psi(A), psi(S) - psi(B)
     R, Ra, Rb = _series(A, B, X, terms)
     below = -(R * (log_x + gap_a - 1.0 / A) + Ra) / A, -(R * (log_y + gap_b) + Rb) / A
     K, Kb, Ka = _fraction(B, A, Y, X, levels)
     above = K * (log_x + gap_a) + Ka, K * (log_y + gap_b) + Kb
-    T, Ta, Tb = _small(A, B, X)
-    F, scale = 1.0 + A * T, -torch.exp(-B * log_y) / A
-    edge = scale * (F * (log_x + gap_a - 1.0 / A) + T + A * Ta), scale * (F * gap_b + A * Tb)
-    ga, gb = (torch.where(small, m, torch.where(lower, s, c)) for m, s, c in zip(edge, below, above))
-    flip = xi > 0.0
+    M, Ma, Mb = _small(A, B, X)
+    F, scale = 1.0 + A * M, -(-B * log_y).exp() / A
+    edge = scale * (F * (log_x + gap_a - 1.0 / A) + M + A * Ma), scale * (F * gap_b + A * Mb)
+    ga, gb = (where(small, m, where(lower, s, c)) for m, s, c in zip(edge, below, above))
+    return ga, gb
+
+
+def _velocity(a: Tensor, b: Tensor, xi: Tensor) -> tuple[Tensor, Tensor]:
+    flip, reflected = xi > 0.0, _reflect(a, b, xi)
+    ga, gb = _reflected_velocity(*reflected, _regimes(*reflected[:3]))
     return torch.where(flip, -gb, ga), torch.where(flip, -ga, gb)
+
+
+def _slopes(a: Tensor, b: Tensor, xi: Tensor) -> tuple[Tensor, ...]:
+    """Both velocities, then the slopes in xi, a, b of each: dual numbers along the reflected xi, a, b."""
+    flip, reflected = xi > 0.0, _reflect(a, b, xi)
+    A, B, X, Y, log_x, log_y = reflected
+    none, one = torch.zeros_like(X), torch.ones_like(X)
+    along = X * Y, -X * Y, Y, -X
+    slopes = [[none, one, none], [none, none, one], *([s, none, none] for s in along)]
+    duals = [Dual(value, s) for value, s in zip(reflected, slopes)]
+    ga, gb = _reflected_velocity(*duals, _regimes(A, B, X))
+    (gas, gaa, gab), (gbs, gba, gbb) = ga.slopes, gb.slopes
+    straight = (ga.value, gb.value, gas, gaa, gab, gbs, gba, gbb)
+    turned = (-gb.value, -ga.value, gbs, -gbb, -gba, gas, -gab, -gaa)
+    return tuple(torch.where(flip, t, s) for s, t in zip(straight, turned))
 
 
 def beta_velocity(a: Tensor, b: Tensor, xi: Tensor, order: int = 1) -> tuple[Tensor, ...]:
     """Return dxi/da and dxi/db of xi = logit x at fixed noise; order 2 adds the slopes of both in xi, a, b."""
-    if order == 1:
-        return in_double(_velocity, a, b, xi)
-    return in_double(lambda *arguments: with_slopes(_velocity, *arguments), a, b, xi)
+    return in_double(_velocity if order == 1 else _slopes, a, b, xi)
 
 
 def _log_density(

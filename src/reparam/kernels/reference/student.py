@@ -7,12 +7,16 @@ where the two terms cancel, (1/t) dt/dnu = sum_{k>=1} nu^-k h_k(w), w = log(1 + 
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from reparam.kernels.reference.beta import beta_tails, beta_velocity
-from reparam.kernels.reference.implicit import bisect, double_series, in_double, with_slopes
+from reparam.kernels.reference.dual import Dual
+from reparam.kernels.reference.implicit import bisect, double_series, in_double
+
+T = TypeVar("T", Tensor, Dual)
 
 
 def _log_size(t: Tensor) -> Tensor:
@@ -33,9 +37,22 @@ def _velocity(nu: Tensor, t: Tensor) -> tuple[Tensor]:
     return (t * _relative(nu, _log_size(t))[0],)
 
 
+def _central(nu: T, s: T) -> T:
+    r = 1.0 / nu
+    return r * double_series("student_velocity_64", (r * (2.0 * s).exp()).log1p(), r)
+
+
 def _slopes(nu: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    h, h_s, h_nu = with_slopes(_relative, nu, _log_size(t), step=0.03)
-    return t * h, h + h_s, t * h_nu
+    """v = t h(nu, s): v_t = h + h_s, v_nu = t h_nu."""
+    s, one, none = _log_size(t), torch.ones_like(t), torch.zeros_like(t)
+    xi = nu.log() - 2.0 * s
+    inside = (nu >= 20.0) & (torch.nn.functional.softplus(-xi) < 1.5)
+    size = torch.where(inside, s, 0.0)
+    central = _central(Dual(nu, [none, one]), Dual(size, [one, none]))
+    va, _, vas, vaa, *_ = beta_velocity(0.5 * nu, torch.full_like(nu, 0.5), xi, order=2)
+    general = 0.5 / nu - 0.25 * va, 0.5 * vas, -0.5 / nu**2 - 0.25 * (0.5 * vaa + vas / nu)
+    h, hs, hnu = (torch.where(inside, c, g) for c, g in zip((central.value, *central.slopes), general))
+    return t * h, h + hs, t * hnu
 
 
 def student_velocity(df: Tensor, t: Tensor, order: int = 1) -> tuple[Tensor, ...]:
