@@ -46,9 +46,7 @@ def beta_log_density(xi: Tensor, a: Tensor, b: Tensor) -> Tensor:
     p, q, s = torch.where(near, a, one), torch.where(near, b, one), torch.where(near, S, 2.0 * one)
     gap = torch.sigmoid(xi) * q - torch.sigmoid(-xi) * p
     up, down = gap / p, -gap / q
-    inside = (up > -0.5) & (down > -0.5)
-    wx = torch.where(inside, torch.log1p(torch.where(inside, up, 0.0)), logx - (p / s).log())
-    wy = torch.where(inside, torch.log1p(torch.where(inside, down, 0.0)), logy - (q / s).log())
+    wx, wy = _log1p_or(up, logx + torch.log1p(q / p)), _log1p_or(down, logy + torch.log1p(p / q))
     rest = stirling_remainder(s) - stirling_remainder(p) - stirling_remainder(q)
     central = p * wx + q * wy + 0.5 * (p * (q / s)).log() - HALF_LOG_2PI + rest
     less = a < b  # minimum and maximum share their slopes at a tie, which spoils second derivatives
@@ -56,6 +54,12 @@ def beta_log_density(xi: Tensor, a: Tensor, b: Tensor) -> Tensor:
     high = torch.where(near, one, torch.where(less, b, a))
     direct = a * logx + b * logy + log_gamma_gap(high, low) - torch.lgamma(low)
     return torch.where(near, central, direct)
+
+
+def _log1p_or(u: Tensor, far: Tensor) -> Tensor:
+    """log(1 + u), or the same number `far` where 1 + u has lost its digits."""
+    near = u > -0.5
+    return torch.where(near, torch.log1p(torch.where(near, u, 0.0)), far)
 
 
 def log_gamma_gap(b: Tensor, a: Tensor) -> Tensor:

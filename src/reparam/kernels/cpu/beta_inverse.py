@@ -19,6 +19,7 @@ from reparam.kernels.cpu.series import (
     log_gamma_1p,
     log_tail,
     polynomial,
+    stirling_rest,
     stirling_tail,
     take,
 )
@@ -47,7 +48,7 @@ def log_norm(a, b, m, small, W, lone, norm):
             t = l + k
             q = (q * (t + s) + s) / t
         L = l + 15.0
-        rest = stirling_tail(L + s) - stirling_tail(L)
+        rest = stirling_rest(L + s) - stirling_rest(L)
         gap = (L - 0.5) * el.log1p(s / L) + s * el.log(L + s) - s + rest - el.log1p(q)
         lone[i] = gap - gamma_s
         S = s + l

@@ -186,9 +186,7 @@ def lower(a, b, x, y, logx, logy):
     s, r = a + b, 1.0 / a
     la, laa = logx + psi_gap(a + 1.0, b - 1.0, s), trigamma_gap(a + 1.0, b - 1.0, s)
     lb, lbb = logy + psi_gap(b, a, s), trigamma_gap(b, a, s)
-    wa, wb, was, waa, wab, wbs, wba, wbb = weigh(
-        x, y, lower_jet(a, b, x, y), la, lb, laa, trigamma(s), lbb
-    )
+    wa, wb, was, waa, wab, wbs, wba, wbb = weigh(x, y, lower_jet(a, b, x, y), la, lb, laa, trigamma(s), lbb)
     return -wa * r, -wb * r, -was * r, (wa * r - waa) * r, -wab * r, -wbs * r, (wb * r - wba) * r, -wbb * r
 
 
@@ -309,7 +307,12 @@ def store(values, flip, i, outs):
 @jit
 def velocity(a, b, xi, outs, tables):
     """Fill va, vb, then the slopes of va in xi, a, b, then those of vb."""
-    Z, G, out, rows = np.empty((5, BLOCK)), np.empty((11, BLOCK)), np.empty((8, BLOCK)), np.empty(BLOCK, np.int64)
+    Z, G, out, rows = (
+        np.empty((5, BLOCK)),
+        np.empty((11, BLOCK)),
+        np.empty((8, BLOCK)),
+        np.empty(BLOCK, np.int64),
+    )
     A, B, X, wa, wb = Z[0], Z[1], Z[2], Z[3], Z[4]
     for start in range(0, a.size, BLOCK):
         m = 0

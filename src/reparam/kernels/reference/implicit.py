@@ -64,9 +64,9 @@ def log_complement(x: Tensor) -> Tensor:
 
 def double_series(name: str, x: Tensor, r: Tensor) -> Tensor:
     """sum_k r^k sum_n table[k, n] x^n."""
-    total = 0.0
+    total = torch.zeros_like(x)
     for row in table(name)[::-1].tolist():
-        inner = 0.0
+        inner = torch.zeros_like(x)
         for c in reversed(row):
             inner = inner * x + c
         total = total * r + inner

@@ -7,16 +7,13 @@ where the two terms cancel, (1/t) dt/dnu = sum_{k>=1} nu^-k h_k(w), w = log(1 + 
 from __future__ import annotations
 
 import math
-from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from reparam.kernels.reference.beta import beta_tails, beta_velocity
-from reparam.kernels.reference.dual import Dual
-from reparam.kernels.reference.implicit import bisect, double_series, in_double
-
-T = TypeVar("T", Tensor, Dual)
+from reparam.kernels.reference.implicit import bisect, double_series, in_double, polynomial
+from reparam.kernels.tables import derivative_table, order_table, table
 
 
 def _log_size(t: Tensor) -> Tensor:
@@ -37,21 +34,28 @@ def _velocity(nu: Tensor, t: Tensor) -> tuple[Tensor]:
     return (t * _relative(nu, _log_size(t))[0],)
 
 
-def _central(nu: T, s: T) -> T:
-    r = 1.0 / nu
-    return r * double_series("student_velocity_64", (r * (2.0 * s).exp()).log1p(), r)
+def _central(nu: Tensor, w: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """h = r sum_k r^k g_k(w), r = 1/nu, and its slopes: w_s = 2 (1 - e^-w), w_nu = -r (1 - e^-w)."""
+    name, r = "student_velocity_64", 1.0 / nu
+    sums = []
+    for rows in (table(name), derivative_table(name), order_table(name)):
+        total = torch.zeros_like(w)
+        for row in rows[::-1].tolist():
+            total = total * r + polynomial(row, w)
+        sums.append(total)
+    bend = -torch.expm1(-w) * r * sums[1]
+    return r * sums[0], 2.0 * bend, -r * (r * sums[2] + bend)
 
 
 def _slopes(nu: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """v = t h(nu, s): v_t = h + h_s, v_nu = t h_nu."""
-    s, one, none = _log_size(t), torch.ones_like(t), torch.zeros_like(t)
-    xi = nu.log() - 2.0 * s
-    inside = (nu >= 20.0) & (torch.nn.functional.softplus(-xi) < 1.5)
-    size = torch.where(inside, s, 0.0)
-    central = _central(Dual(nu, [none, one]), Dual(size, [one, none]))
+    xi = nu.log() - 2.0 * _log_size(t)
+    w = torch.nn.functional.softplus(-xi)
+    inside = (nu >= 20.0) & (w < 1.5)
+    central = _central(nu, w.clamp(max=2.0))
     va, _, vas, vaa, *_ = beta_velocity(0.5 * nu, torch.full_like(nu, 0.5), xi, order=2)
     general = 0.5 / nu - 0.25 * va, 0.5 * vas, -0.5 / nu**2 - 0.25 * (0.5 * vaa + vas / nu)
-    h, hs, hnu = (torch.where(inside, c, g) for c, g in zip((central.value, *central.slopes), general))
+    h, hs, hnu = (torch.where(inside, c, g) for c, g in zip(central, general))
     return t * h, h + hs, t * hnu
 
 
