@@ -116,7 +116,7 @@ def _velocity(a: Tensor, b: Tensor, xi: Tensor) -> tuple[Tensor, Tensor]:
 def _slopes(a: Tensor, b: Tensor, xi: Tensor) -> tuple[Tensor, ...]:
     """Both velocities, then the slopes in xi, a, b of each: dual numbers along the reflected xi, a, b."""
     flip, reflected = xi > 0.0, _reflect(a, b, xi)
-    A, B, X, Y, log_x, log_y = reflected
+    A, B, X, Y, *_ = reflected
     none, one = torch.zeros_like(X), torch.ones_like(X)
     along = X * Y, -X * Y, Y, -X
     slopes = [[none, one, none], [none, none, one], *([s, none, none] for s in along)]
