@@ -15,11 +15,14 @@ import torch
 from torch import Tensor
 
 from reparam.kernels.reference.implicit import log_gamma_gap
-from reparam.special.implicit import quantile, tails
+from reparam.special.densities import HALF_LOG_2PI, log1p_rest, stirling_remainder
+from reparam.special.implicit import hazards, quantile, tails
 from reparam.special.logarithms import sigmoid
 from reparam.special.normal import _score, refuse
 
 LEADING_BELOW = 1e-17  # x b: what the leading terms leave out is below rounding
+LEAST_CENTRAL = 15.0
+SPLIT = 2.0**27 + 1  # t SPLIT - (t SPLIT - t) has the leading 26 bits of t
 ROOT_OF_INF = 1e200  # its square overflows
 
 
@@ -51,9 +54,39 @@ def beta_below(a: Tensor, b: Tensor, x: Tensor) -> Tensor:
     end = valid & ((x == 0) | (x == 1))
     low = valid & ~end & (x * b.clamp(min=1) < LEADING_BELOW)
     p, q, at = _where(valid & ~end & ~low, (a, 1.0), (b, 1.0), (x, 0.5))
-    value = tails("beta", _logit(at), p, q)[0].exp()
+    xi = _logit(at)
+    lower = tails("beta", xi, p, q)[0]
+    value = (lower + _correction(lower.detach(), xi.detach(), p.detach(), q.detach(), at.detach())).exp()
     value = torch.where(low, _lead(*_where(low, (a, 1.0), (b, 1.0), (x, 1e-20))), value)
     return refuse(torch.where(end, _at_end(end, a, b, x), value), valid, a, b, x)
+
+
+def _correction(lower: Tensor, xi: Tensor, a: Tensor, b: Tensor, x: Tensor) -> Tensor:
+    """What log I_x at xi lacks for large a and b, which feel the rounding of xi: sqrt(a) times a normal score of it.
+
+    With the density f at x itself and the hazard h of the nearer tail, which is smooth, that tail is f/h.
+    """
+    gap = _gap(a, b, x)
+    u, v = gap / a, -gap / b
+    central = (torch.minimum(a, b) >= LEAST_CENTRAL) & (u.abs() < 0.25) & (v.abs() < 0.25)
+    p, q, u, v = _where(central, (a, LEAST_CENTRAL), (b, LEAST_CENTRAL), (u, 0.0), (v, 0.0))
+    rest = stirling_remainder(p + q) - stirling_remainder(p) - stirling_remainder(q)
+    log_f = p * log1p_rest(u) + q * log1p_rest(v) + 0.5 * (p * (q / (p + q))).log() - HALF_LOG_2PI + rest
+    of_lower, of_upper = hazards("beta", xi, a, b)
+    near = log_f - torch.where(gap < 0, of_lower, of_upper).log()
+    exact = torch.where(gap < 0, near, torch.log1p(-near.exp().clamp(max=0.9)))
+    return torch.where(central, exact - lower, 0.0)
+
+
+def _gap(a: Tensor, b: Tensor, x: Tensor) -> Tensor:
+    """x (a + b) - a with the rounding errors of the sum and of the product added."""
+    S = a + b
+    lost = (a - (S - b)) + (b - (S - (S - b)))
+    product = S * x
+    S_high, x_high = (t * SPLIT - (t * SPLIT - t) for t in (S, x))
+    S_low, x_low = S - S_high, x - x_high
+    error = ((S_high * x_high - product) + S_high * x_low + S_low * x_high) + S_low * x_low
+    return (product - a) + (error + lost * x)
 
 
 def _lead(a: Tensor, b: Tensor, x: Tensor) -> Tensor:

@@ -248,6 +248,12 @@ def reflect(a, b, xi, n, A, B, X, Y, logx, logy):
         logx[i] = logy[i] - abs(xi[i])
 
 
+@jit(forceinline=True)
+def lower_end(a):
+    """x S up to which S is used; M, which takes its place for a < .1, ends at 2.2 too."""
+    return 2.2 + 1.2 * a if a >= 0.1 else 2.2
+
+
 @jit
 def sort_regimes(A, B, X, Y, wx, wy, n, least, steps, index):
     """Fill the log ratios wx = log(x/mu), wy = log(y/(1-mu)) and list U, S, M, C, long S; return the counts."""
@@ -264,7 +270,7 @@ def sort_regimes(A, B, X, Y, wx, wy, n, least, steps, index):
         elif A[i] < 0.1 and xs > 0.1 and xs < 2.2:
             index[2, nm] = i
             nm += 1
-        elif xs >= 2.2 + (1.2 * A[i] if A[i] >= 0.1 else 0.0):
+        elif xs >= lower_end(A[i]):
             index[3, nc] = i
             nc += 1
         elif terms_needed(A[i], B[i], X[i], steps) <= MOST_PRODUCTS:

@@ -151,6 +151,11 @@ def _beta_velocity(digits: str, order: int) -> Any:
 
     def second(a: np.ndarray, b: np.ndarray, xi: np.ndarray, *outs: np.ndarray) -> None:
         beta_second.velocity(a, b, xi, outs, beta_second_tables())
+        da, db = np.empty_like(a), np.empty_like(a)
+        first(a, b, xi, da, db)
+        outs[3][:] += (outs[0] - da) / a  # v + a v_a, in which v cancels at small a, keeps its digits
+        outs[7][:] += (outs[1] - db) / b
+        outs[0][:], outs[1][:] = da, db
 
     return first if order == 1 else second
 
@@ -177,6 +182,15 @@ def _beta_tails(digits: str) -> Any:
 def beta_tails(a: Tensor, b: Tensor, xi: Tensor) -> tuple[Tensor, ...]:
     """Return log I_x(a, b) and log(1 - I_x(a, b)) at x = sigmoid(xi)."""
     return elementwise((_beta_tails("64"), _beta_tails("64")), 2, a, b, xi)
+
+
+def _beta_hazards(a: np.ndarray, b: np.ndarray, xi: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
+    beta_q.hazards(a, b, xi, low, high, table("log_gamma_1p"), BETA_STEPS["64"], BETA_LEVELS["64"])
+
+
+def beta_hazards(a: Tensor, b: Tensor, xi: Tensor) -> tuple[Tensor, ...]:
+    """Return f/F and f/(1 - F) of xi = logit x."""
+    return elementwise((_beta_hazards, _beta_hazards), 2, a, b, xi)
 
 
 def _beta_steps(digits: str) -> Kernel:

@@ -25,7 +25,7 @@ from reparam.kernels.reference.implicit import (
 from reparam.kernels.tables import table
 
 HALF_LOG_2PI = 0.91893853320467274178
-T = TypeVar("T", Tensor, Dual)
+Number = TypeVar("Number", Tensor, Dual)
 
 
 def _reflect(a: Tensor, b: Tensor, xi: Tensor) -> tuple[Tensor, ...]:
@@ -41,7 +41,8 @@ def _regimes(A: Tensor, B: Tensor, X: Tensor) -> tuple[Tensor, Tensor, int, int]
     """Where S and M hold, and how many terms S and C need."""
     xs = X * (A + B)
     small = (A < 0.1) & (xs > 0.1) & (xs < 2.2)
-    lower = (xs < torch.minimum(2.2 + 1.2 * A, A + 2.5 * A.sqrt() + 2.2)) & ~small
+    end = torch.where(A >= 0.1, 2.2 + 1.2 * A, 2.2)
+    lower = (xs < torch.minimum(end, A + 2.5 * A.sqrt() + 2.2)) & ~small
     slope, excess = 1.0 - X, (xs - A).clamp(min=0.0)
     terms = (27.0 + torch.sqrt(730.0 + 82.0 * slope * A)) / slope + 2.0 * excess
     far = 12.0 + 4.0 * excess + A + 41.0 / (-X.clamp(min=1e-12).log()).clamp(min=0.05)
@@ -50,7 +51,7 @@ def _regimes(A: Tensor, B: Tensor, X: Tensor) -> tuple[Tensor, Tensor, int, int]
     return lower, small, int(most) + 1, max(36, int(5.0 * largest.sqrt()))
 
 
-def _series(A: T, B: T, X: T, terms: int) -> tuple[T, T, T]:
+def _series(A: Number, B: Number, X: Number, terms: int) -> tuple[Number, Number, Number]:
     """R, dR/da, dR/db from the last term on: R_k = 1 + X (S + k)/(a + k + 1) R_{k+1}."""
     R, Ra, Rb = 1.0, 0.0, 0.0
     for k in range(terms, 0, -1):
@@ -61,7 +62,7 @@ def _series(A: T, B: T, X: T, terms: int) -> tuple[T, T, T]:
     return R, Ra, Rb
 
 
-def _small(A: T, B: T, X: T) -> tuple[T, T, T]:
+def _small(A: Number, B: Number, X: Number) -> tuple[Number, Number, Number]:
     """The sum T of M, dT/da, dT/db."""
     p, dp, M, Ma, Mb = 1.0, 0.0, 0.0, 0.0, 0.0
     for n in range(1, 56):
@@ -72,7 +73,7 @@ def _small(A: T, B: T, X: T) -> tuple[T, T, T]:
     return M, Ma, Mb
 
 
-def _fraction(A: T, B: T, X: T, Y: T, levels: int) -> tuple[T, T, T]:
+def _fraction(A: Number, B: Number, X: Number, Y: Number, levels: int) -> tuple[Number, Number, Number]:
     """K of I_X(A, B) = f K, dK/dA, dK/dB (DiDonato and Morris): K = 1/(beta_1 + alpha_2/(beta_2 + ...))."""
     t, ta, tb = 0.0, 0.0, 0.0
     S = A + B
@@ -93,7 +94,9 @@ def _fraction(A: T, B: T, X: T, Y: T, levels: int) -> tuple[T, T, T]:
     return t, ta, tb
 
 
-def _reflected_velocity(A: T, B: T, X: T, Y: T, log_x: T, log_y: T, regimes: tuple) -> tuple[T, T]:
+def _reflected_velocity(
+    A: Number, B: Number, X: Number, Y: Number, log_x: Number, log_y: Number, regimes: tuple
+) -> tuple[Number, Number]:
     lower, small, terms, levels = regimes
     gap_a, gap_b = digamma_gap(A, B), digamma_gap(B, A)  # psi(S) - psi(A), psi(S) - psi(B)
     R, Ra, Rb = _series(A, B, X, terms)
@@ -152,23 +155,39 @@ def _log_density(
     return torch.where(large, central, A * log_x + B * log_y - lone + s.log()), lone
 
 
-def _tails(a: Tensor, b: Tensor, xi: Tensor) -> tuple[Tensor, Tensor]:
+def _near(a: Tensor, b: Tensor, xi: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The logarithm of the nearer tail, its hazard, and whether it is the upper one."""
     A, B, X, Y, log_x, log_y = _reflect(a, b, xi)
     lower, small, terms, levels = _regimes(A, B, X)
     log_f, lone = _log_density(A, B, X, Y, log_x, log_y)
-    below = log_f + (_series(A, B, X, terms)[0] / A).log()
-    above = log_f + _fraction(B, A, Y, X, levels)[0].log()
+    T = _small(A, B, X)[0]
+    ratio = torch.where(lower, _series(A, B, X, terms)[0] / A, _fraction(B, A, Y, X, levels)[0])
+    ratio = torch.where(small, (1.0 + A * T) * torch.exp(-B * log_y) / A, ratio)
     other = lone + (A / torch.minimum(A, B)).log()  # log(a B(a, b))
-    edge = A * log_x - other + torch.log1p(A * _small(A, B, X)[0])
-    near = torch.where(small, edge, torch.where(lower, below, above)).clamp(max=-1e-300)
+    near = torch.where(small, A * log_x - other + torch.log1p(A * T), log_f + ratio.log()).clamp(max=-1e-300)
+    return near, 1.0 / ratio, (lower | small) == (xi > 0.0)
+
+
+def _tails(a: Tensor, b: Tensor, xi: Tensor) -> tuple[Tensor, Tensor]:
+    near, _, upper = _near(a, b, xi)
     far = log_complement(near)
-    upper = (lower | small) == (xi > 0.0)
     return torch.where(upper, far, near), torch.where(upper, near, far)
+
+
+def _hazards(a: Tensor, b: Tensor, xi: Tensor) -> tuple[Tensor, Tensor]:
+    near, hazard, upper = _near(a, b, xi)
+    far = hazard * torch.exp(near - log_complement(near))
+    return torch.where(upper, far, hazard), torch.where(upper, hazard, far)
 
 
 def beta_tails(a: Tensor, b: Tensor, xi: Tensor) -> tuple[Tensor, ...]:
     """Return log I_x(a, b) and log(1 - I_x(a, b)) at x = sigmoid(xi)."""
     return in_double(_tails, a, b, xi)
+
+
+def beta_hazards(a: Tensor, b: Tensor, xi: Tensor) -> tuple[Tensor, ...]:
+    """Return f/F and f/(1 - F) of xi = logit x."""
+    return in_double(_hazards, a, b, xi)
 
 
 def _quantile(a: Tensor, b: Tensor, eps: Tensor) -> tuple[Tensor]:
