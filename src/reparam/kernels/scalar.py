@@ -40,6 +40,7 @@ OUTPUTS = {
     "beta_velocity": 2,
     "beta_velocity_2": 8,
     "beta_tails": 2,
+    "beta_hazards": 2,
     "beta_quantile": 1,
     "fisher_velocity": 2,
     "fisher_velocity_2": 8,

@@ -28,9 +28,23 @@ def table(name: str) -> np.ndarray:
 
 
 @cache
+def derivative_table(name: str) -> np.ndarray:
+    """Return the table of g_k' for a table of g_k."""
+    g = table(name)
+    out = np.zeros_like(g)
+    out[:, :-1] = np.arange(1, g.shape[1]) * g[:, 1:]
+    return out
+
+
+@cache
+def order_table(name: str) -> np.ndarray:
+    """Return the table of (k + 1) g_k for a table of g_k."""
+    g = table(name)
+    return np.arange(1.0, g.shape[0] + 1)[:, None] * g
+
+
+@cache
 def slope_tables(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return tables of g_k, of g_k' and of (k + 1) g_k + g_k', which -alpha^2 d/dalpha of the sum over k needs."""
-    g = table(name)
-    slope = np.zeros_like(g)
-    slope[:, :-1] = np.arange(1, g.shape[1]) * g[:, 1:]
-    return g, slope, np.arange(1.0, g.shape[0] + 1)[:, None] * g + slope
+    slope = derivative_table(name)
+    return table(name), slope, order_table(name) + slope

@@ -8,6 +8,7 @@ rounded once.
 from reparam.special.bessel import bessel_ratio, log_iv, log_ive
 from reparam.special.densities import (
     beta_log_density,
+    beta_log_density_slope,
     gamma_log_density,
     stirling_remainder,
     student_log_density,
@@ -28,7 +29,7 @@ from reparam.special.normal import log_ndtr, ndtr, ndtri, ndtri_exp
 from reparam.special.spherical import sphere_log_density
 
 GAMMA = register(Family("gamma", gamma_log_density))
-BETA = register(Family("beta", beta_log_density))
+BETA = register(Family("beta", beta_log_density, slope=beta_log_density_slope))
 STUDENT = register(Family("student", student_log_density))
 VONMISES = register(Family("vonmises", vonmises_log_density))
 FISHER = register(Family("fisher", sphere_log_density))

@@ -38,11 +38,14 @@ class Family:
         kernel: prefix of its kernels: {kernel}_velocity, {kernel}_tails, {kernel}_quantile.
         log_density: log f(y, *parameters) in torch, differentiable, evaluated in double.
         velocity: (y, *parameters) -> v in torch, differentiable, where a formula takes the place of the kernel.
+        slope: d log f/dy in torch, for a law whose kernel {kernel}_hazards gives f/F and f/(1 - F) without the density,
+            which has the rounding of y in units of the law's width.
     """
 
     kernel: str
     log_density: Callable[..., Tensor]
     velocity: Callable[..., tuple[Tensor, ...]] | None = None
+    slope: Callable[..., Tensor] | None = None
 
 
 FAMILIES: dict[str, Family] = {}
@@ -203,9 +206,81 @@ class _Quantile(torch.autograd.Function):
             return _dot([first, *weights], [deps, *tangents])
 
 
+class _Constant(torch.autograd.Function):
+    """f/F and f/(1 - F) by their kernel, as constants."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(name: str, y: Tensor, *parameters: Tensor) -> tuple[Tensor, ...]:
+        return tuple(scalar(f"{name}_hazards", *parameters, y))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: tuple[Tensor, ...]) -> None:
+        ctx.mark_non_differentiable(*output)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        return (None,) * len(ctx.needs_input_grad)
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Any:
+        return None, None
+
+
+def hazards(name: str, y: Tensor, *parameters: Tensor) -> tuple[Tensor, Tensor]:
+    """Return f/F and f/(1 - F) by their kernel, without derivatives."""
+    return _Constant.apply(name, y.detach().double(), *(p.detach().double() for p in parameters))
+
+
+def _exactly(composed: Tensor, exact: Tensor) -> Tensor:
+    """The number `exact` with the relative derivatives of `composed`, which is the same but for rounding."""
+    ratio = exact / composed.detach()
+    return composed * torch.where((ratio - 1).abs() < 1e-6, ratio, 1.0)
+
+
+class _ExactSpread(torch.autograd.Function):
+    """dy/deps at y(eps; theta), by the hazard: its derivatives in theta are v_j,y dy/deps, without cancellation."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(name: str, y: Tensor, eps: Tensor, *parameters: Tensor) -> Tensor:
+        lower, upper = scalar(f"{name}_hazards", *parameters, y)
+        mills = torch.exp(-0.5 * eps * eps - HALF_LOG_2PI - torch.special.log_ndtr(-eps.abs()))
+        return mills / torch.where(eps < 0, lower, upper)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+        ctx.name = inputs[0]
+        ctx.save_for_backward(output, *inputs[1:])
+        ctx.save_for_forward(output, *inputs[1:])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        _, y, eps, *parameters = ctx.saved_tensors
+        weights = _spread_slopes(ctx.name, *ctx.saved_tensors)
+        slopes = [_fit(gradient * w, t) for w, t in zip(weights, (eps, *parameters))]
+        return None, torch.zeros_like(y), *slopes
+
+    @staticmethod
+    def jvp(ctx: Any, _: Any, __: Tensor | None, *tangents: Tensor | None) -> Tensor:
+        with _set_fwd_grad_enabled(True):
+            return _dot(_spread_slopes(ctx.name, *_primals(ctx)), list(tangents))
+
+
+def _spread_slopes(name: str, spread: Tensor, y: Tensor, eps: Tensor, *parameters: Tensor) -> list[Tensor]:
+    """The total derivatives of dy/deps in eps, -(eps + dy/deps d log f/dy) dy/deps, and in each parameter."""
+    count = len(parameters) + 1
+    along = FAMILIES[name].slope(y, *parameters)
+    return [-spread * (eps + spread * along), *(spread * s for s in _slopes(name, y, *parameters)[::count])]
+
+
 def _spread(name: str, y: Tensor, eps: Tensor, parameters: list[Tensor]) -> Tensor:
     """dy/deps = phi(eps)/f(y)."""
     wide = eps.double()
+    if FAMILIES[name].slope is not None:
+        return _ExactSpread.apply(name, y.double(), wide, *(p.double() for p in parameters)).to(y.dtype)
     return torch.exp(-0.5 * wide * wide - HALF_LOG_2PI - _density(name, y, tuple(parameters))).to(y.dtype)
 
 
@@ -246,9 +321,10 @@ def _hazards(
 ) -> tuple[Tensor, Tensor]:
     """f/F and f/(1 - F)."""
     density = _density(name, y, parameters)
-    return torch.exp(density - lower.double()).to(lower.dtype), torch.exp(density - upper.double()).to(
-        lower.dtype
-    )
+    both = [torch.exp(density - side.double()) for side in (lower, upper)]
+    if FAMILIES[name].slope is not None:
+        both = [_exactly(h, exact) for h, exact in zip(both, hazards(name, y, *parameters))]
+    return both[0].to(lower.dtype), both[1].to(lower.dtype)
 
 
 @torch.compiler.allow_in_graph

@@ -11,6 +11,7 @@ Every function broadcasts its tensors, computes in double, and rounds once to th
                                         rows of one simplex each, in single precision
     beta_velocity(a, b, xi, order=1)    xi = logit x: (dxi/da, dxi/db)
     beta_tails(a, b, xi)                (log I_x(a, b), log(1 - I_x(a, b)))
+    beta_hazards(a, b, xi)              (f/I_x, f/(1 - I_x)), f the density of xi
     beta_quantile(a, b, eps)            xi = logit x with I_x(a, b) = Phi(eps)
     beta_draw(a, b, eps, moving=False)  (x,), and where `moving` also dx/da and dx/db at fixed eps
     ratio_draw(a, b, eps, moving=False) the same of z = (b/a) x/(1 - x)
@@ -33,6 +34,7 @@ from reparam.kernels.cpu.dirichlet import dirichlet_draw, dirichlet_pull
 from reparam.kernels.cpu.elementwise import elementwise
 from reparam.kernels.cpu.families import (
     beta_draw,
+    beta_hazards,
     beta_quantile,
     beta_tails,
     beta_velocity,
@@ -56,6 +58,7 @@ from reparam.kernels.cpu.symmetric import (
 
 __all__ = [
     "beta_draw",
+    "beta_hazards",
     "beta_quantile",
     "beta_tails",
     "beta_velocity",

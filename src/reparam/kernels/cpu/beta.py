@@ -25,24 +25,29 @@ _T, _TA, _TB, _P, _DP = (k * BLOCK for k in range(5))
 MOST_PRODUCTS = 140.0  # terms of S whose products stay far from overflow
 
 
+@jit(forceinline=True)
+def psi_gap(b, a, s):
+    """psi(s) - psi(b), s = b + a, with a relative error also for small a."""
+    total = 0.0
+    for k in range(15):
+        total += 1.0 / ((b + k) * (s + k))
+    B = b + 15.0
+    h = a / B
+    # psi(B + a) - psi(B) = log1p(a/B) + sum_k d_k ((B+a)^-k - B^-k); the difference of the sums is small
+    r, q = 1.0 / B, 1.0 / (s + 15.0)
+    d = -a * r * q  # q - r
+    s1, p1 = q + r, q * r
+    s2, p2 = q * q + r * r, p1 * p1
+    bend = -0.5 * d - d * s1 / 12.0 + d * s1 * s2 / 120.0 - d * s1 * (s2 * s2 - p2) / 252.0
+    bend += d * s1 * s2 * (s2 * s2 - 2.0 * p2) / 240.0
+    return el.log1p(h) + bend + a * total
+
+
 @jit
 def digamma_gap(b, a, m, out):
-    """out = psi(b + a) - psi(b), with a relative error also for small a."""
+    """out = psi(b + a) - psi(b)."""
     for i in range(m):
-        s = b[i] + a[i]
-        total = 0.0
-        for k in range(15):
-            total += 1.0 / ((b[i] + k) * (s + k))
-        B = b[i] + 15.0
-        h = a[i] / B
-        # psi(B + a) - psi(B) = log1p(a/B) + sum_k d_k ((B+a)^-k - B^-k); the difference of the sums is small
-        r, q = 1.0 / B, 1.0 / (B + a[i])
-        d = -a[i] * r * q  # q - r
-        s1, p1 = q + r, q * r
-        s2, p2 = q * q + r * r, p1 * p1
-        bend = -0.5 * d - d * s1 / 12.0 + d * s1 * s2 / 120.0 - d * s1 * (s2 * s2 - p2) / 252.0
-        bend += d * s1 * s2 * (s2 * s2 - 2.0 * p2) / 240.0
-        out[i] = el.log1p(h) + bend + a[i] * total
+        out[i] = psi_gap(b[i], a[i], b[i] + a[i])
 
 
 @jit
@@ -243,6 +248,12 @@ def reflect(a, b, xi, n, A, B, X, Y, logx, logy):
         logx[i] = logy[i] - abs(xi[i])
 
 
+@jit(forceinline=True)
+def lower_end(a):
+    """x S up to which S is used; M, which takes its place for a < .1, ends at 2.2 too."""
+    return 2.2 + 1.2 * a if a >= 0.1 else 2.2
+
+
 @jit
 def sort_regimes(A, B, X, Y, wx, wy, n, least, steps, index):
     """Fill the log ratios wx = log(x/mu), wy = log(y/(1-mu)) and list U, S, M, C, long S; return the counts."""
@@ -259,7 +270,7 @@ def sort_regimes(A, B, X, Y, wx, wy, n, least, steps, index):
         elif A[i] < 0.1 and xs > 0.1 and xs < 2.2:
             index[2, nm] = i
             nm += 1
-        elif xs >= 2.2 + 1.2 * A[i]:
+        elif xs >= lower_end(A[i]):
             index[3, nc] = i
             nc += 1
         elif terms_needed(A[i], B[i], X[i], steps) <= MOST_PRODUCTS:

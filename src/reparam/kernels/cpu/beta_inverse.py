@@ -11,7 +11,7 @@ import numpy as np
 
 from reparam.kernels.cpu import beta_saddle
 from reparam.kernels.cpu import elementary as el
-from reparam.kernels.cpu.beta import MOST_PRODUCTS, most_terms, reflect, terms_needed
+from reparam.kernels.cpu.beta import MOST_PRODUCTS, lower_end, most_terms, reflect, terms_needed
 from reparam.kernels.cpu.jit import jit
 from reparam.kernels.cpu.series import (
     BLOCK,
@@ -19,6 +19,7 @@ from reparam.kernels.cpu.series import (
     log_gamma_1p,
     log_tail,
     polynomial,
+    stirling_rest,
     stirling_tail,
     take,
 )
@@ -47,7 +48,7 @@ def log_norm(a, b, m, small, W, lone, norm):
             t = l + k
             q = (q * (t + s) + s) / t
         L = l + 15.0
-        rest = stirling_tail(L + s) - stirling_tail(L)
+        rest = stirling_rest(L + s) - stirling_rest(L)
         gap = (L - 0.5) * el.log1p(s / L) + s * el.log(L + s) - s + rest - el.log1p(q)
         lone[i] = gap - gamma_s
         S = s + l
@@ -123,14 +124,11 @@ def _fraction(A, B, X, Y, m, levels, W):
 
 
 @jit
-def near_tails(a, b, xi, lone, norm, n, steps, levels, W, index, Z, tail, hazard, upper):
-    """Fill log I_x (or log(1 - I_x) where `upper`) and density/tail, in the original orientation."""
-    A, B, X, Y, lx, ly = Z[0], Z[1], Z[2], Z[3], Z[4], Z[5]
-    g0, g1, g2, g3, gap = Z[6], Z[7], Z[8], Z[9], Z[19]
-    reflect(a, b, xi, n, A, B, X, Y, lx, ly)
-    for i in range(n):
-        tail[i] = terms_needed(A[i], B[i], X[i], steps)
+def sort_tails(A, B, X, Y, xi, n, steps, index, gap, terms, upper):
+    """List S, M, C, long S and the integral in the rows of `index`, fill gap and `upper`; return the counts."""
     ns, nm, nc, nl, nk = 0, 0, 0, 0, 0
+    for i in range(n):
+        terms[i] = terms_needed(A[i], B[i], X[i], steps)
     for i in range(n):
         xs = X[i] * (A[i] + B[i])
         flip = xi[i] > 0.0
@@ -143,9 +141,9 @@ def near_tails(a, b, xi, lone, norm, n, steps, levels, W, index, Z, tail, hazard
             index[1, nm] = i
             nm += 1
             upper[i] = flip
-        elif xs < min(2.2 + 1.2 * A[i], A[i] + 2.5 * np.sqrt(A[i]) + 2.2):
+        elif xs < min(lower_end(A[i]), A[i] + 2.5 * np.sqrt(A[i]) + 2.2):
             upper[i] = flip
-            if tail[i] <= MOST_PRODUCTS:
+            if terms[i] <= MOST_PRODUCTS:
                 index[0, ns] = i
                 ns += 1
             else:
@@ -155,47 +153,86 @@ def near_tails(a, b, xi, lone, norm, n, steps, levels, W, index, Z, tail, hazard
             index[2, nc] = i
             nc += 1
             upper[i] = not flip
+    return ns, nm, nc, nl, nk
+
+
+@jit
+def ratios(regime, a, b, x, y, m, steps, levels, W):
+    """Into W the ratio tail/density of a regime (T of M; y is the gap of the integral)."""
+    if regime == 0:
+        _series(a, b, x, m, most_terms(a, b, x, m, steps), W)
+    elif regime == 1:
+        _small_series(a, b, x, m, W)
+    elif regime == 3:
+        _long_series(a, b, x, m, most_terms(a, b, x, m, steps), W)
+    elif regime == 4:
+        beta_saddle.integral(a, b, x, y, m, W[BLOCK:], W)
+    else:
+        largest = 0.0
+        for j in range(m):
+            largest = max(largest, a[j])
+        _fraction(b, a, y, x, m, max(levels, int(5.0 * np.sqrt(largest))), W)
+
+
+@jit
+def tails_of(regime, rows, m, a, b, lx, ly, gap, lone, norm, W, tail, hazard):
+    """Fill tail and hazard from the ratios of a regime."""
+    for j in range(m):
+        i = rows[j]
+        p, q = a[j], b[j]
+        if min(p, q) >= 15.0:
+            log_density = norm[i] + beta_saddle.central_log_density(p, q, lx[i], ly[i], gap[i])
+        else:
+            log_density = norm[i] + p * lx[i] + q * ly[i]
+        if regime == 0 or regime == 3:
+            ratio = W[_R + j] / W[_D + j] / p
+            tail[i] = log_density + el.log(ratio)
+            hazard[i] = 1.0 / ratio
+        elif regime == 1:
+            one = 1.0 + p * W[j]
+            start = lone[i] if p <= q else norm[i] - el.log(p)
+            tail[i] = start + p * lx[i] + el.log1p(p * W[j])
+            hazard[i] = p * el.exp(q * ly[i]) / one
+        else:
+            tail[i] = log_density + el.log(W[j])
+            hazard[i] = 1.0 / W[j]
+
+
+@jit
+def near_tails(a, b, xi, lone, norm, n, steps, levels, W, index, Z, tail, hazard, upper):
+    """Fill log I_x (or log(1 - I_x) where `upper`) and density/tail, in the original orientation."""
+    A, B, X, Y, lx, ly = Z[0], Z[1], Z[2], Z[3], Z[4], Z[5]
+    g0, g1, g2, g3, gap = Z[6], Z[7], Z[8], Z[9], Z[19]
+    reflect(a, b, xi, n, A, B, X, Y, lx, ly)
+    count = sort_tails(A, B, X, Y, xi, n, steps, index, gap, tail, upper)
     for regime in range(5):
-        m, rows = (ns, nm, nc, nl, nk)[regime], index[regime]
+        m, rows = count[regime], index[regime]
         if m == 0:
             continue
         take(A, rows, m, g0)
         take(B, rows, m, g1)
         take(X, rows, m, g2)
-        take(Y, rows, m, g3)
-        if regime == 0:
-            _series(g0, g1, g2, m, most_terms(g0, g1, g2, m, steps), W)
-        elif regime == 1:
-            _small_series(g0, g1, g2, m, W)
-        elif regime == 3:
-            _long_series(g0, g1, g2, m, most_terms(g0, g1, g2, m, steps), W)
-        elif regime == 4:
-            take(gap, rows, m, g3)
-            beta_saddle.integral(g0, g1, g2, g3, m, W[BLOCK:], W)
-        else:
-            largest = 0.0
-            for j in range(m):
-                largest = max(largest, g0[j])
-            _fraction(g1, g0, g3, g2, m, max(levels, int(5.0 * np.sqrt(largest))), W)
-        for j in range(m):
-            i = rows[j]
-            p, q = g0[j], g1[j]
-            if min(p, q) >= 15.0:
-                log_density = norm[i] + beta_saddle.central_log_density(p, q, lx[i], ly[i], gap[i])
-            else:
-                log_density = norm[i] + p * lx[i] + q * ly[i]
-            if regime == 0 or regime == 3:
-                ratio = W[_R + j] / W[_D + j] / p
-                tail[i] = log_density + el.log(ratio)
-                hazard[i] = 1.0 / ratio
-            elif regime == 1:
-                one = 1.0 + p * W[j]
-                start = lone[i] if p <= q else norm[i] - el.log(p)
-                tail[i] = start + p * lx[i] + el.log1p(p * W[j])
-                hazard[i] = p * el.exp(q * ly[i]) / one
-            else:
-                tail[i] = log_density + el.log(W[j])
-                hazard[i] = 1.0 / W[j]
+        take(gap if regime == 4 else Y, rows, m, g3)
+        ratios(regime, g0, g1, g2, g3, m, steps, levels, W)
+        tails_of(regime, rows, m, g0, g1, lx, ly, gap, lone, norm, W, tail, hazard)
+
+
+@jit
+def hazards(a, b, xi, low, high, small, steps, levels):
+    """Fill f/I_x and f/(1 - I_x): of the nearer tail without the density, whose rounding is that of xi."""
+    W, Z, index = np.empty(6 * BLOCK), np.empty((20, BLOCK)), np.empty((5, BLOCK), np.int64)
+    flag = np.empty(BLOCK, np.bool_)
+    lone, norm, tail, hazard = Z[10], Z[11], Z[12], Z[13]
+    for start in range(0, a.size, BLOCK):
+        n = min(BLOCK, a.size - start)
+        aa, bb, x = a[start : start + n], b[start : start + n], xi[start : start + n]
+        log_norm(aa, bb, n, small, W, lone, norm)
+        near_tails(aa, bb, x, lone, norm, n, steps, levels, W, index, Z, tail, hazard, flag)
+        for i in range(n):
+            near = min(tail[i], -1e-300)
+            far = hazard[i] * el.exp(near - log_complement(near))
+            low[start + i] = far if flag[i] else hazard[i]
+            high[start + i] = hazard[i] if flag[i] else far
 
 
 @jit

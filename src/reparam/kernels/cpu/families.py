@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reparam.kernels.cpu import beta, beta_cells, cells, gamma, gamma_draws
+from reparam.kernels.cpu import beta, beta_cells, beta_second, cells, gamma, gamma_draws
 from reparam.kernels.cpu import beta_inverse as beta_q
 from reparam.kernels.cpu import gamma_inverse as gamma_q
 from reparam.kernels.cpu.cell_draws import fitted, share_beta
 from reparam.kernels.cpu.elementwise import Kernel, elementwise, promoted
-from reparam.kernels.tables import slope_tables, table
+from reparam.kernels.tables import derivative_table, slope_tables, table
 
 LEAST_ALPHA = {"64": 12.0, "32": 6.0}  # of the uniform expansion
 TERMS = {"64": gamma.TERMS_64, "32": gamma.TERMS_32}
@@ -139,6 +139,14 @@ BETA_LEVELS = {"64": 36, "32": 16}
 
 
 @cache
+def beta_second_tables() -> tuple[np.ndarray, ...]:
+    """The uniform expansion of the velocity in double and its slopes in w."""
+    name = "beta_velocity_64"
+    rows, lengths = series(name)
+    return rows, derivative_table(name), lengths, table(f"{name}_powers")
+
+
+@cache
 def _beta_velocity(digits: str, order: int) -> Any:
     name = f"beta_velocity_{digits}"
     constants = (*series(name), table(f"{name}_powers"), BETA_LEAST[digits], BETA_STEPS[digits])
@@ -146,7 +154,15 @@ def _beta_velocity(digits: str, order: int) -> Any:
     def first(a: np.ndarray, b: np.ndarray, xi: np.ndarray, da: np.ndarray, db: np.ndarray) -> None:
         beta.velocity(a, b, xi, da, db, *constants, BETA_LEVELS[digits])
 
-    return first if order == 1 else with_slopes(first, 2)
+    def second(a: np.ndarray, b: np.ndarray, xi: np.ndarray, *outs: np.ndarray) -> None:
+        beta_second.velocity(a, b, xi, outs, beta_second_tables())
+        da, db = np.empty_like(a), np.empty_like(a)
+        first(a, b, xi, da, db)
+        outs[3][:] += (outs[0] - da) / a  # v + a v_a, in which v cancels at small a, keeps its digits
+        outs[7][:] += (outs[1] - db) / b
+        outs[0][:], outs[1][:] = da, db
+
+    return first if order == 1 else second
 
 
 def beta_velocity(a: Tensor, b: Tensor, xi: Tensor, order: int = 1) -> tuple[Tensor, ...]:
@@ -171,6 +187,15 @@ def _beta_tails(digits: str) -> Any:
 def beta_tails(a: Tensor, b: Tensor, xi: Tensor) -> tuple[Tensor, ...]:
     """Return log I_x(a, b) and log(1 - I_x(a, b)) at x = sigmoid(xi)."""
     return elementwise((_beta_tails("64"), _beta_tails("64")), 2, a, b, xi)
+
+
+def _beta_hazards(a: np.ndarray, b: np.ndarray, xi: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
+    beta_q.hazards(a, b, xi, low, high, table("log_gamma_1p"), BETA_STEPS["64"], BETA_LEVELS["64"])
+
+
+def beta_hazards(a: Tensor, b: Tensor, xi: Tensor) -> tuple[Tensor, ...]:
+    """Return f/F and f/(1 - F) of xi = logit x."""
+    return elementwise((_beta_hazards, _beta_hazards), 2, a, b, xi)
 
 
 def _beta_steps(digits: str) -> Kernel:

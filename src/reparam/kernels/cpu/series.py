@@ -133,8 +133,8 @@ def log_complement(x):
 
 
 @jit(forceinline=True)
-def stirling_tail(x):
-    """log Gamma(x) - (x - 1/2) log x + x for x >= 15, the constant log(2 pi)/2 included."""
+def stirling_rest(x):
+    """log Gamma(x) - (x - 1/2) log x + x - log(2 pi)/2 for x >= 15."""
     r = 1.0 / x
     q = r * r
     p = 1.0 / 156.0
@@ -144,7 +144,13 @@ def stirling_tail(x):
     p = p * q + 1.0 / 1260.0
     p = p * q - 1.0 / 360.0
     p = p * q + 1.0 / 12.0
-    return p * r + 0.91893853320467274178
+    return p * r
+
+
+@jit(forceinline=True)
+def stirling_tail(x):
+    """log Gamma(x) - (x - 1/2) log x + x for x >= 15."""
+    return stirling_rest(x) + 0.91893853320467274178
 
 
 @jit

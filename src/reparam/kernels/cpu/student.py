@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from reparam.kernels.cpu import elementary as el
 from reparam.kernels.cpu.jit import jit
 from reparam.kernels.cpu.series import BLOCK, double_series
 
@@ -27,6 +28,27 @@ def velocity(nu, w, out, table, lengths):
         double_series(table, lengths, w[start:], r, m, scratch, out[start:])
         for i in range(m):
             out[start + i] *= r[i]
+
+
+@jit
+def second(nu, w, h, hs, hnu, table, slopes, orders, lengths):
+    """Fill h = (1/t) dt/dnu in U and its slopes in s = log|t| and in nu.
+
+    h = r sum_k r^k g_k(w), r = 1/nu, w_s = 2 (1 - e^-w), w_nu = -r (1 - e^-w); slopes: g_k', orders: (k + 1) g_k.
+    """
+    r, scratch = np.empty(BLOCK), np.empty(BLOCK)
+    for start in range(0, nu.size, BLOCK):
+        m = min(BLOCK, nu.size - start)
+        for i in range(m):
+            r[i] = 1.0 / nu[start + i]
+        double_series(table, lengths, w[start:], r, m, scratch, h[start:])
+        double_series(slopes, lengths, w[start:], r, m, scratch, hs[start:])
+        double_series(orders, lengths, w[start:], r, m, scratch, hnu[start:])
+        for i in range(m):
+            bend = -el.expm1(-w[start + i]) * r[i] * hs[start + i]
+            h[start + i] *= r[i]
+            hs[start + i] = 2.0 * bend
+            hnu[start + i] = -r[i] * (r[i] * hnu[start + i] + bend)
 
 
 @jit

@@ -9,17 +9,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reparam.kernels.cpu import beta, cells, student, student_cells, vonmises
+from reparam.kernels.cpu import beta, beta_second, cells, student, student_cells, vonmises
 from reparam.kernels.cpu import beta_inverse as beta_q
 from reparam.kernels.cpu import vonmises_draw as vonmises_series
 from reparam.kernels.cpu.cell_draws import fitted, share_student
 from reparam.kernels.cpu.elementwise import Kernel, elementwise, promoted
-from reparam.kernels.cpu.families import BETA_LEAST, BETA_LEVELS, BETA_STEPS, STEP, series, with_slopes
-from reparam.kernels.tables import table
+from reparam.kernels.cpu.families import (
+    BETA_LEAST,
+    BETA_LEVELS,
+    BETA_STEPS,
+    STEP,
+    beta_second_tables,
+    series,
+    with_slopes,
+)
+from reparam.kernels.tables import derivative_table, order_table, table
 
 LOG_2 = float(np.log(2.0))
 LARGEST = float(np.finfo(np.float64).max)
-FINE_STEP = 0.03  # on log|t| and log tan(z/2) the velocities vary faster
+FINE_STEP = 0.03  # on log tan(z/2) the velocity varies faster
 
 
 def _half_law(nu: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -28,48 +36,64 @@ def _half_law(nu: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np
     return 0.5 * nu, np.full_like(nu, 0.5), np.log(nu) - 2.0 * np.log(size)
 
 
+def _uniform(nu: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """w = log(1 + t^2/nu), and where the uniform expansion holds."""
+    with np.errstate(over="ignore"):
+        w = np.log1p(t * t / nu)
+    return w, (nu >= student.LEAST) & (w < 1.5)
+
+
 @cache
-def _student_velocity(digits: str, order: int) -> Any:
+def _student_velocity(digits: str) -> Kernel:
     name = f"beta_velocity_{digits}"
     constants = (*series(name), table(f"{name}_powers"), BETA_LEAST[digits], BETA_STEPS[digits])
 
-    def relative(nu: np.ndarray, t: np.ndarray, out: np.ndarray) -> None:
-        with np.errstate(over="ignore"):
-            w = np.log1p(t * t / nu)
-        inside = (nu >= student.LEAST) & (w < 1.5)
+    def kernel(nu: np.ndarray, t: np.ndarray, v: np.ndarray) -> None:
+        w, inside = _uniform(nu, t)
         if inside.any():
             part = np.empty(int(inside.sum()))
             student.velocity(nu[inside], w[inside], part, *series(f"student_velocity_{digits}"))
-            out[inside] = part
+            v[inside] = part
         rest = ~inside
         if rest.any():
             a, b, xi = _half_law(nu[rest], t[rest])
             da, db = np.empty_like(a), np.empty_like(a)
             beta.velocity(a, b, xi, da, db, *constants, BETA_LEVELS[digits])
-            out[rest] = 0.5 / nu[rest] - 0.25 * da
-
-    def first(nu: np.ndarray, t: np.ndarray, v: np.ndarray) -> None:
-        relative(nu, t, v)
+            v[rest] = 0.5 / nu[rest] - 0.25 * da
         with np.errstate(over="ignore"):  # a derivative may overflow where the number itself does
             v *= t
 
-    def logarithmic(nu: np.ndarray, s: np.ndarray, v: np.ndarray) -> None:
-        relative(nu, np.exp(s), v)
+    return kernel
 
-    def second(nu: np.ndarray, t: np.ndarray, v: np.ndarray, vt: np.ndarray, vnu: np.ndarray) -> None:
-        # v = t h(nu, log|t|): v_t = h + dh/dlog|t|, v_nu = t h_nu
-        s = np.log(np.minimum(np.maximum(np.abs(t), 1e-300), LARGEST))
-        h = np.empty_like(v)
-        with_slopes(logarithmic, 1, FINE_STEP)(nu, s, h, vt, vnu)
-        v[:], vt[:], vnu[:] = t * h, h + vt, t * vnu
 
-    return first if order == 1 else second
+def _student_second(nu: np.ndarray, t: np.ndarray, v: np.ndarray, vt: np.ndarray, vnu: np.ndarray) -> None:
+    """v = t h(nu, s), s = log|t|: v_t = h + h_s, v_nu = t h_nu; h = (1/nu - (1/2) dxi/da)/2 at xi = log nu - 2 s."""
+    name = "student_velocity_64"
+    h, hs, hnu = np.empty((3, nu.size))
+    w, inside = _uniform(nu, t)
+    if inside.any():
+        rows, lengths = series(name)
+        parts = np.empty((3, int(inside.sum())))
+        tables = rows, derivative_table(name), order_table(name), lengths
+        student.second(nu[inside], w[inside], *parts, *tables)
+        h[inside], hs[inside], hnu[inside] = parts
+    rest = ~inside
+    if rest.any():
+        a, b, xi = _half_law(nu[rest], t[rest])
+        va, _, vas, vaa, *_ = slopes = np.empty((8, a.size))
+        beta_second.velocity(a, b, xi, tuple(slopes), beta_second_tables())
+        r = 1.0 / nu[rest]
+        h[rest], hs[rest] = 0.5 * r - 0.25 * va, 0.5 * vas
+        hnu[rest] = -0.5 * r * r - 0.25 * (0.5 * vaa + r * vas)
+    with np.errstate(over="ignore"):
+        v[:], vt[:], vnu[:] = t * h, h + hs, t * hnu
 
 
 def student_velocity(df: Tensor, t: Tensor, order: int = 1) -> tuple[Tensor, ...]:
     """Return v = dt/ddf at fixed noise; order 2 adds dv/dt and dv/ddf."""
-    kernels = (_student_velocity("64", order), _student_velocity("32", order))
-    return elementwise(kernels, 1 if order == 1 else 3, df, t)
+    if order == 2:
+        return elementwise((_student_second, _student_second), 3, df, t)
+    return elementwise((_student_velocity("64"), _student_velocity("32")), 1, df, t)
 
 
 def _student_tails(nu: np.ndarray, t: np.ndarray, logp: np.ndarray, logq: np.ndarray) -> None:
@@ -120,7 +144,7 @@ def _student_steps(digits: str) -> Any:
 @cache
 def _student_exact(digits: str, moving: bool) -> Kernel:
     """z = loc + scale t and, if `moving`, its derivatives in nu and scale, without a fit."""
-    steps, velocity = _student_steps(digits), _student_velocity(digits, 1)
+    steps, velocity = _student_steps(digits), _student_velocity(digits)
 
     def kernel(nu: np.ndarray, scale: np.ndarray, loc: np.ndarray, eps: np.ndarray, *out: np.ndarray) -> None:
         values = np.empty((1 + moving, nu.size))

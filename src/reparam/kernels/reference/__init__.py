@@ -1,6 +1,13 @@
 """The definition of every kernel, in plain torch: slow, on any device, traceable, obviously right."""
 
-from reparam.kernels.reference.beta import beta_draw, beta_quantile, beta_tails, beta_velocity, ratio_draw
+from reparam.kernels.reference.beta import (
+    beta_draw,
+    beta_hazards,
+    beta_quantile,
+    beta_tails,
+    beta_velocity,
+    ratio_draw,
+)
 from reparam.kernels.reference.draw import draw
 from reparam.kernels.reference.gamma import (
     exp_gamma_draw,
@@ -24,6 +31,7 @@ __all__ = [
     "words",
     "words_at",
     "beta_draw",
+    "beta_hazards",
     "beta_quantile",
     "beta_tails",
     "beta_velocity",

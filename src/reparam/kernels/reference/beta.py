@@ -7,9 +7,12 @@ C  else: 1 - I_x = f K, a continued fraction
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor
 
+from reparam.kernels.reference.dual import Dual, where
 from reparam.kernels.reference.implicit import (
     bisect,
     digamma_gap,
@@ -18,11 +21,11 @@ from reparam.kernels.reference.implicit import (
     log_gamma_gap,
     polynomial,
     stirling,
-    with_slopes,
 )
 from reparam.kernels.tables import table
 
 HALF_LOG_2PI = 0.91893853320467274178
+Number = TypeVar("Number", Tensor, Dual)
 
 
 def _reflect(a: Tensor, b: Tensor, xi: Tensor) -> tuple[Tensor, ...]:
@@ -38,7 +41,8 @@ def _regimes(A: Tensor, B: Tensor, X: Tensor) -> tuple[Tensor, Tensor, int, int]
     """Where S and M hold, and how many terms S and C need."""
     xs = X * (A + B)
     small = (A < 0.1) & (xs > 0.1) & (xs < 2.2)
-    lower = (xs < torch.minimum(2.2 + 1.2 * A, A + 2.5 * A.sqrt() + 2.2)) & ~small
+    end = torch.where(A >= 0.1, 2.2 + 1.2 * A, 2.2)
+    lower = (xs < torch.minimum(end, A + 2.5 * A.sqrt() + 2.2)) & ~small
     slope, excess = 1.0 - X, (xs - A).clamp(min=0.0)
     terms = (27.0 + torch.sqrt(730.0 + 82.0 * slope * A)) / slope + 2.0 * excess
     far = 12.0 + 4.0 * excess + A + 41.0 / (-X.clamp(min=1e-12).log()).clamp(min=0.05)
@@ -47,9 +51,9 @@ def _regimes(A: Tensor, B: Tensor, X: Tensor) -> tuple[Tensor, Tensor, int, int]
     return lower, small, int(most) + 1, max(36, int(5.0 * largest.sqrt()))
 
 
-def _series(A: Tensor, B: Tensor, X: Tensor, terms: int) -> tuple[Tensor, Tensor, Tensor]:
+def _series(A: Number, B: Number, X: Number, terms: int) -> tuple[Number, Number, Number]:
     """R, dR/da, dR/db from the last term on: R_k = 1 + X (S + k)/(a + k + 1) R_{k+1}."""
-    R, Ra, Rb = torch.ones_like(X), torch.zeros_like(X), torch.zeros_like(X)
+    R, Ra, Rb = 1.0, 0.0, 0.0
     for k in range(terms, 0, -1):
         q = 1.0 / (A + k)
         p = X * (A + B + (k - 1.0)) * q
@@ -58,32 +62,31 @@ def _series(A: Tensor, B: Tensor, X: Tensor, terms: int) -> tuple[Tensor, Tensor
     return R, Ra, Rb
 
 
-def _small(A: Tensor, B: Tensor, X: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """T, dT/da, dT/db."""
-    p, dp = torch.ones_like(X), torch.zeros_like(X)
-    T, Ta, Tb = torch.zeros_like(X), torch.zeros_like(X), torch.zeros_like(X)
+def _small(A: Number, B: Number, X: Number) -> tuple[Number, Number, Number]:
+    """The sum T of M, dT/da, dT/db."""
+    p, dp, M, Ma, Mb = 1.0, 0.0, 0.0, 0.0, 0.0
     for n in range(1, 56):
         dp = (dp * (n - B) - p) * X / n
         p = p * (n - B) * X / n
         q = 1.0 / (A + n)
-        T, Ta, Tb = T + p * q, Ta - p * q * q, Tb + dp * q
-    return T, Ta, Tb
+        M, Ma, Mb = M + p * q, Ma - p * q * q, Mb + dp * q
+    return M, Ma, Mb
 
 
-def _fraction(A: Tensor, B: Tensor, X: Tensor, Y: Tensor, levels: int) -> tuple[Tensor, Tensor, Tensor]:
+def _fraction(A: Number, B: Number, X: Number, Y: Number, levels: int) -> tuple[Number, Number, Number]:
     """K of I_X(A, B) = f K, dK/dA, dK/dB (DiDonato and Morris): K = 1/(beta_1 + alpha_2/(beta_2 + ...))."""
-    t, ta, tb = torch.zeros_like(X), torch.zeros_like(X), torch.zeros_like(X)
+    t, ta, tb = 0.0, 0.0, 0.0
     S = A + B
     for n in range(levels, -1, -1):
         q1 = 1.0 / (A + 2.0 * n + 1.0)
-        q0 = 1.0 / (A + 2.0 * n - 1.0) if n > 0 else torch.zeros_like(A)
+        q0 = 1.0 / (A + 2.0 * n - 1.0) if n > 0 else 0.0
         g, dg = (A + n) * q1, (n + 1.0) * q1 * q1
         h = A * Y - B * X + 1.0 + n * (1.0 + Y)
         k = n * X * q0
         r = 1.0 / (n + k * (B - n) + g * h + t)
         da, db = -k * q0 * (B - n) + dg * h + g * Y + ta, k - g * X + tb
         u, v = (A + (n - 1.0)) * (S + (n - 1.0)), k * X * q0
-        num = u * (B - n) * v if n > 0 else torch.ones_like(X)
+        num = u * (B - n) * v if n > 0 else 1.0
         num_a = (S + A + 2.0 * (n - 1.0) - 2.0 * u * q0) * (B - n) * v
         num_b = ((A + (n - 1.0)) * (B - n) + u) * v
         t = num * r
@@ -91,27 +94,46 @@ def _fraction(A: Tensor, B: Tensor, X: Tensor, Y: Tensor, levels: int) -> tuple[
     return t, ta, tb
 
 
-def _velocity(a: Tensor, b: Tensor, xi: Tensor) -> tuple[Tensor, Tensor]:
-    A, B, X, Y, log_x, log_y = _reflect(a, b, xi)
-    lower, small, terms, levels = _regimes(A, B, X)
+def _reflected_velocity(
+    A: Number, B: Number, X: Number, Y: Number, log_x: Number, log_y: Number, regimes: tuple
+) -> tuple[Number, Number]:
+    lower, small, terms, levels = regimes
     gap_a, gap_b = digamma_gap(A, B), digamma_gap(B, A)  # psi(S) - psi(A), psi(S) - psi(B)
     R, Ra, Rb = _series(A, B, X, terms)
     below = -(R * (log_x + gap_a - 1.0 / A) + Ra) / A, -(R * (log_y + gap_b) + Rb) / A
     K, Kb, Ka = _fraction(B, A, Y, X, levels)
     above = K * (log_x + gap_a) + Ka, K * (log_y + gap_b) + Kb
-    T, Ta, Tb = _small(A, B, X)
-    F, scale = 1.0 + A * T, -torch.exp(-B * log_y) / A
-    edge = scale * (F * (log_x + gap_a - 1.0 / A) + T + A * Ta), scale * (F * gap_b + A * Tb)
-    ga, gb = (torch.where(small, m, torch.where(lower, s, c)) for m, s, c in zip(edge, below, above))
-    flip = xi > 0.0
+    M, Ma, Mb = _small(A, B, X)
+    F, scale = 1.0 + A * M, -(-B * log_y).exp() / A
+    edge = scale * (F * (log_x + gap_a - 1.0 / A) + M + A * Ma), scale * (F * gap_b + A * Mb)
+    ga, gb = (where(small, m, where(lower, s, c)) for m, s, c in zip(edge, below, above))
+    return ga, gb
+
+
+def _velocity(a: Tensor, b: Tensor, xi: Tensor) -> tuple[Tensor, Tensor]:
+    flip, reflected = xi > 0.0, _reflect(a, b, xi)
+    ga, gb = _reflected_velocity(*reflected, _regimes(*reflected[:3]))
     return torch.where(flip, -gb, ga), torch.where(flip, -ga, gb)
+
+
+def _slopes(a: Tensor, b: Tensor, xi: Tensor) -> tuple[Tensor, ...]:
+    """Both velocities, then the slopes in xi, a, b of each: dual numbers along the reflected xi, a, b."""
+    flip, reflected = xi > 0.0, _reflect(a, b, xi)
+    A, B, X, Y, *_ = reflected
+    none, one = torch.zeros_like(X), torch.ones_like(X)
+    along = X * Y, -X * Y, Y, -X
+    slopes = [[none, one, none], [none, none, one], *([s, none, none] for s in along)]
+    duals = [Dual(value, s) for value, s in zip(reflected, slopes)]
+    ga, gb = _reflected_velocity(*duals, _regimes(A, B, X))
+    (gas, gaa, gab), (gbs, gba, gbb) = ga.slopes, gb.slopes
+    straight = (ga.value, gb.value, gas, gaa, gab, gbs, gba, gbb)
+    turned = (-gb.value, -ga.value, gbs, -gbb, -gba, gas, -gab, -gaa)
+    return tuple(torch.where(flip, t, s) for s, t in zip(straight, turned))
 
 
 def beta_velocity(a: Tensor, b: Tensor, xi: Tensor, order: int = 1) -> tuple[Tensor, ...]:
     """Return dxi/da and dxi/db of xi = logit x at fixed noise; order 2 adds the slopes of both in xi, a, b."""
-    if order == 1:
-        return in_double(_velocity, a, b, xi)
-    return in_double(lambda *arguments: with_slopes(_velocity, *arguments), a, b, xi)
+    return in_double(_velocity if order == 1 else _slopes, a, b, xi)
 
 
 def _log_density(
@@ -133,23 +155,39 @@ def _log_density(
     return torch.where(large, central, A * log_x + B * log_y - lone + s.log()), lone
 
 
-def _tails(a: Tensor, b: Tensor, xi: Tensor) -> tuple[Tensor, Tensor]:
+def _near(a: Tensor, b: Tensor, xi: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The logarithm of the nearer tail, its hazard, and whether it is the upper one."""
     A, B, X, Y, log_x, log_y = _reflect(a, b, xi)
     lower, small, terms, levels = _regimes(A, B, X)
     log_f, lone = _log_density(A, B, X, Y, log_x, log_y)
-    below = log_f + (_series(A, B, X, terms)[0] / A).log()
-    above = log_f + _fraction(B, A, Y, X, levels)[0].log()
+    T = _small(A, B, X)[0]
+    ratio = torch.where(lower, _series(A, B, X, terms)[0] / A, _fraction(B, A, Y, X, levels)[0])
+    ratio = torch.where(small, (1.0 + A * T) * torch.exp(-B * log_y) / A, ratio)
     other = lone + (A / torch.minimum(A, B)).log()  # log(a B(a, b))
-    edge = A * log_x - other + torch.log1p(A * _small(A, B, X)[0])
-    near = torch.where(small, edge, torch.where(lower, below, above)).clamp(max=-1e-300)
+    near = torch.where(small, A * log_x - other + torch.log1p(A * T), log_f + ratio.log()).clamp(max=-1e-300)
+    return near, 1.0 / ratio, (lower | small) == (xi > 0.0)
+
+
+def _tails(a: Tensor, b: Tensor, xi: Tensor) -> tuple[Tensor, Tensor]:
+    near, _, upper = _near(a, b, xi)
     far = log_complement(near)
-    upper = (lower | small) == (xi > 0.0)
     return torch.where(upper, far, near), torch.where(upper, near, far)
+
+
+def _hazards(a: Tensor, b: Tensor, xi: Tensor) -> tuple[Tensor, Tensor]:
+    near, hazard, upper = _near(a, b, xi)
+    far = hazard * torch.exp(near - log_complement(near))
+    return torch.where(upper, far, hazard), torch.where(upper, hazard, far)
 
 
 def beta_tails(a: Tensor, b: Tensor, xi: Tensor) -> tuple[Tensor, ...]:
     """Return log I_x(a, b) and log(1 - I_x(a, b)) at x = sigmoid(xi)."""
     return in_double(_tails, a, b, xi)
+
+
+def beta_hazards(a: Tensor, b: Tensor, xi: Tensor) -> tuple[Tensor, ...]:
+    """Return f/F and f/(1 - F) of xi = logit x."""
+    return in_double(_hazards, a, b, xi)
 
 
 def _quantile(a: Tensor, b: Tensor, eps: Tensor) -> tuple[Tensor]:

@@ -86,11 +86,11 @@ def digamma_gap(b: Tensor, a: Tensor) -> Tensor:
     """psi(b + a) - psi(b), with a relative error also for small a: fifteen steps up, then Stirling's series."""
     total = sum(a / ((b + k) * (b + a + k)) for k in range(15))
     B = b + 15.0
-    gap, p, q = torch.zeros_like(a), 1.0 / B, 1.0 / (B + a)
+    gap, p, q = 0.0, 1.0 / B, 1.0 / (B + a)
     for n, c in enumerate(DIGAMMA, start=1):  # c (q^2n - p^2n) = c (q^2 - p^2)(q^(2n-2) + ... + p^(2n-2))
         gap = gap + c * sum(q ** (2 * i) * p ** (2 * (n - 1 - i)) for i in range(n)) * (q + p)
     difference = -a * p * q  # q - p
-    return torch.log1p(a / B) + difference * (gap - 0.5) + total
+    return (a / B).log1p() + difference * (gap - 0.5) + total
 
 
 def log_gamma_gap(b: Tensor, a: Tensor) -> Tensor:

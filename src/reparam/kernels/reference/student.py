@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from reparam.kernels.reference.beta import beta_tails, beta_velocity
-from reparam.kernels.reference.implicit import bisect, double_series, in_double, with_slopes
-from reparam.kernels.tables import table
+from reparam.kernels.reference.implicit import bisect, double_series, in_double
+from reparam.kernels.tables import derivative_table, order_table, table
 
 
 def _log_size(t: Tensor) -> Tensor:
@@ -34,9 +34,24 @@ def _velocity(nu: Tensor, t: Tensor) -> tuple[Tensor]:
     return (t * _relative(nu, _log_size(t))[0],)
 
 
+def _central(nu: Tensor, w: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """h = r sum_k r^k g_k(w), r = 1/nu, and its slopes: w_s = 2 (1 - e^-w), w_nu = -r (1 - e^-w)."""
+    name, r = "student_velocity_64", 1.0 / nu
+    sums = [double_series(rows, w, r) for rows in (table(name), derivative_table(name), order_table(name))]
+    bend = -torch.expm1(-w) * r * sums[1]
+    return r * sums[0], 2.0 * bend, -r * (r * sums[2] + bend)
+
+
 def _slopes(nu: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    h, h_s, h_nu = with_slopes(_relative, nu, _log_size(t), step=0.03)
-    return t * h, h + h_s, t * h_nu
+    """v = t h(nu, s): v_t = h + h_s, v_nu = t h_nu."""
+    xi = nu.log() - 2.0 * _log_size(t)
+    w = torch.nn.functional.softplus(-xi)
+    inside = (nu >= 20.0) & (w < 1.5)
+    central = _central(nu, w.clamp(max=2.0))
+    va, _, vas, vaa, *_ = beta_velocity(0.5 * nu, torch.full_like(nu, 0.5), xi, order=2)
+    general = 0.5 / nu - 0.25 * va, 0.5 * vas, -0.5 / nu**2 - 0.25 * (0.5 * vaa + vas / nu)
+    h, hs, hnu = (torch.where(inside, c, g) for c, g in zip(central, general))
+    return t * h, h + hs, t * hnu
 
 
 def student_velocity(df: Tensor, t: Tensor, order: int = 1) -> tuple[Tensor, ...]:
