@@ -15,12 +15,12 @@ def t(*values):
     return torch.tensor(values, dtype=F64)
 
 
-# points in the middle of each argument's range, for the modes
+# points in the middle of each argument's range, one in each regime of the gamma functions, for the modes
 POINTS = {
-    "gammainc": (t(0.4, 6.0), t(0.7, 4.0)),
-    "gammaincc": (t(0.4, 6.0), t(0.7, 4.0)),
-    "gammaincinv": (t(0.4, 6.0), t(0.2, 0.7)),
-    "gammainccinv": (t(0.4, 6.0), t(0.2, 0.7)),
+    "gammainc": (t(0.4, 6.0, 30.0, 2.0), t(0.7, 4.0, 25.0, 0.05)),
+    "gammaincc": (t(0.4, 6.0, 30.0, 2.0), t(0.7, 4.0, 25.0, 0.05)),
+    "gammaincinv": (t(0.4, 6.0, 30.0, 1.5), t(0.2, 0.7, 0.4, 0.004)),
+    "gammainccinv": (t(0.4, 6.0, 30.0, 1.5), t(0.2, 0.7, 0.4, 0.996)),
     "betainc": (t(0.4, 6.0), t(2.0, 0.6), t(0.3, 0.8)),
     "betaincinv": (t(0.4, 6.0), t(2.0, 0.6), t(0.2, 0.7)),
     "log_ndtr": (t(-4.0, 1.5),),
@@ -73,6 +73,26 @@ def test_compile_and_export(name):
         torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.stats
+@pytest.mark.timeout(900)
+@EVERY
+def test_second_derivatives_inside_a_compiled_region(name):
+    """The gradient of the sum of a gradient, all of it traced: some 20 seconds each."""
+    function, values = getattr(S, name), POINTS[name]
+    last = len(values) - 1
+
+    def slope(*values):
+        return grad(lambda *v: function(*v).sum(), argnums=0)(*values)
+
+    def curve(*values):
+        return grad(lambda *v: slope(*v).sum(), argnums=last)(*values)
+
+    torch.compiler.reset()
+    compiled = torch.compile(curve, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(*values), curve(*values), rtol=1e-12, atol=1e-14)
+    assert curve(*values).abs().min() > 0
+
+
 @EVERY
 def test_float32_is_the_exact_number_rounded(name):
     function = getattr(S, name)
@@ -84,9 +104,10 @@ def test_float32_is_the_exact_number_rounded(name):
 def test_shapes(name):
     """Broadcasting, no elements, no dimensions, strides: the numbers as one by one."""
     function, values = getattr(S, name), POINTS[name]
-    columns = [v.reshape([2 if i == j else 1 for i in range(len(values))]) for j, v in enumerate(values)]
+    size = len(values[0])
+    columns = [v.reshape([size if i == j else 1 for i in range(len(values))]) for j, v in enumerate(values)]
     table = function(*columns)
-    assert table.shape == (2,) * len(values)
+    assert table.shape == (size,) * len(values)
     at = tuple(0 for _ in values)
     one = function(*(v[0] for v in values))  # vector lanes round their exp differently
     torch.testing.assert_close(table[at], one, rtol=1e-15, atol=0)
