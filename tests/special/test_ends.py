@@ -49,6 +49,26 @@ ENDS = [
     ("log_ive", (0.0, 0.0), 0.0, (None, -1.0), 0.5),
     ("log_iv", (1.0, 0.0), -INF, (-INF, INF), -INF),
 ]
+# function, arguments, and the second derivatives aa, ab, ax, bb, bx, xx of the limit
+CURVES = [
+    ("betainc", (0.5, 3.0, 0.0), (0, 0, -INF, 0, INF, -INF)),
+    ("betainc", (1.0, 3.0, 0.0), (0, 0, -INF, 0, 1, -6)),
+    ("betainc", (1.5, 3.0, 0.0), (0, 0, 0, 0, 0, INF)),
+    ("betainc", (2.0, 3.0, 0.0), (0, 0, 0, 0, 0, 12)),
+    ("betainc", (3.0, 3.0, 0.0), (0, 0, 0, 0, 0, 0)),
+    ("betainc", (3.0, 0.5, 1.0), (0, 0, INF, 0, -INF, INF)),
+    ("betainc", (3.0, 1.0, 1.0), (0, 0, 1, 0, -INF, 6)),
+    ("betainc", (3.0, 1.5, 1.0), (0, 0, 0, 0, 0, -INF)),
+    ("betainc", (3.0, 2.0, 1.0), (0, 0, 0, 0, 0, -12)),
+    ("betaincinv", (0.3, 2.0, 0.0), (0, 0, 0, 0, 0, 0)),
+    ("betaincinv", (0.5, 2.0, 0.0), (0, 0, 0, 0, 0, 8 / 9)),
+    ("betaincinv", (0.7, 2.0, 0.0), (0, 0, 0, 0, 0, INF)),
+    ("betaincinv", (1.0, 2.0, 0.0), (0, 0, INF, 0, -0.25, 0.25)),
+    ("betaincinv", (2.0, 2.0, 0.0), (0, 0, INF, 0, -INF, -INF)),
+    ("betaincinv", (2.0, 0.5, 1.0), (0, 0, 0, 0, 0, -8 / 9)),
+    ("betaincinv", (2.0, 1.0, 1.0), (0, 0, -0.25, 0, INF, -0.25)),
+    ("betaincinv", (2.0, 2.0, 1.0), (0, 0, -INF, 0, INF, INF)),
+]
 OUTSIDE = [
     *(
         (name, values)
@@ -88,6 +108,27 @@ def test_ends(name, values, value, first, second):
             same(slope, right)
     if second is not None:
         same(torch.autograd.grad(slopes[-1], arguments[-1])[0], second)
+
+
+@pytest.mark.parametrize(("name", "values", "curves"), CURVES)
+def test_second_derivatives_at_the_ends(name, values, curves):
+    arguments = leaves(values)
+    slopes = torch.autograd.grad(getattr(S, name)(*arguments), arguments, create_graph=True)
+    found = [torch.autograd.grad(s, arguments, retain_graph=True, materialize_grads=True) for s in slopes]
+    for j, k in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)):
+        right, *curves = curves
+        same(found[j][k], float(right))
+        same(found[k][j], float(right))
+
+
+def test_an_end_in_a_batch_leaves_its_neighbours_alone():
+    a, b, x = (torch.tensor(v, dtype=F64, requires_grad=True) for v in ([0.5, 2.0], [3.0, 0.7], [0.0, 0.6]))
+    (slope,) = torch.autograd.grad(S.betainc(a, b, x).sum(), a, create_graph=True)
+    (curve,) = torch.autograd.grad(slope.sum(), a)
+    alone = [v.detach()[1:].requires_grad_() for v in (a, b, x)]
+    (right,) = torch.autograd.grad(S.betainc(*alone).sum(), alone[0], create_graph=True)
+    assert curve[0] == 0
+    same(curve[1:], torch.autograd.grad(right.sum(), alone[0])[0].tolist())
 
 
 @pytest.mark.parametrize(("name", "values"), OUTSIDE)

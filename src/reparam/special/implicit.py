@@ -275,7 +275,7 @@ class _ExactSpread(torch.autograd.Function):
 def _spread_slopes(name: str, spread: Tensor, y: Tensor, eps: Tensor, *parameters: Tensor) -> list[Tensor]:
     """The total derivatives of dy/deps in eps, -(eps + dy/deps d log f/dy) dy/deps, and in each parameter."""
     count = len(parameters) + 1
-    along = FAMILIES[name].slope(y, *parameters)
+    along = FAMILIES[name].slope(y, *parameters)  # type: ignore[misc]
     return [-spread * (eps + spread * along), *(spread * s for s in _slopes(name, y, *parameters)[::count])]
 
 
