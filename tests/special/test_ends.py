@@ -1,6 +1,7 @@
 """The ends of the domains of `special`: x = 0, 1, inf, p = 0, 1, kappa = 0, and what lies outside."""
 
 import math
+from itertools import combinations_with_replacement
 
 import pytest
 import torch
@@ -49,7 +50,7 @@ ENDS = [
     ("log_ive", (0.0, 0.0), 0.0, (None, -1.0), 0.5),
     ("log_iv", (1.0, 0.0), -INF, (-INF, INF), -INF),
 ]
-# function of two arguments, arguments, its three second derivatives
+# function, arguments (shapes first), second derivatives of the limit row by row: aa, ax, xx or aa, ab, ax, bb, bx, xx
 BENDS = [
     ("gammainc", (0.5, 0.0), (0.0, -INF, -INF)),
     ("gammainc", (1.0, 0.0), (0.0, -INF, -1.0)),
@@ -69,6 +70,23 @@ BENDS = [
     ("gammainc", (1.0, 6e-16), (None, None, -1.0)),
     ("gammaincinv", (1.0, 6e-16), (None, None, 1.0)),
     ("gammainccinv", (1.0, 1 - 2**-50), (None, None, 1.0)),
+    ("betainc", (0.5, 3.0, 0.0), (0, 0, -INF, 0, INF, -INF)),
+    ("betainc", (1.0, 3.0, 0.0), (0, 0, -INF, 0, 1, -6)),
+    ("betainc", (1.5, 3.0, 0.0), (0, 0, 0, 0, 0, INF)),
+    ("betainc", (2.0, 3.0, 0.0), (0, 0, 0, 0, 0, 12)),
+    ("betainc", (3.0, 3.0, 0.0), (0, 0, 0, 0, 0, 0)),
+    ("betainc", (3.0, 0.5, 1.0), (0, 0, INF, 0, -INF, INF)),
+    ("betainc", (3.0, 1.0, 1.0), (0, 0, 1, 0, -INF, 6)),
+    ("betainc", (3.0, 1.5, 1.0), (0, 0, 0, 0, 0, -INF)),
+    ("betainc", (3.0, 2.0, 1.0), (0, 0, 0, 0, 0, -12)),
+    ("betaincinv", (0.3, 2.0, 0.0), (0, 0, 0, 0, 0, 0)),
+    ("betaincinv", (0.5, 2.0, 0.0), (0, 0, 0, 0, 0, 8 / 9)),
+    ("betaincinv", (0.7, 2.0, 0.0), (0, 0, 0, 0, 0, INF)),
+    ("betaincinv", (1.0, 2.0, 0.0), (0, 0, INF, 0, -0.25, 0.25)),
+    ("betaincinv", (2.0, 2.0, 0.0), (0, 0, INF, 0, -INF, -INF)),
+    ("betaincinv", (2.0, 0.5, 1.0), (0, 0, 0, 0, 0, -8 / 9)),
+    ("betaincinv", (2.0, 1.0, 1.0), (0, 0, -0.25, 0, INF, -0.25)),
+    ("betaincinv", (2.0, 2.0, 1.0), (0, 0, -INF, 0, INF, INF)),
 ]
 OUTSIDE = [
     *(
@@ -112,19 +130,25 @@ def test_ends(name, values, value, first, second):
         same(torch.autograd.grad(slopes[-1], arguments[-1])[0], second)
 
 
+def curves(function, arguments):
+    """All second derivatives, row by row."""
+    slopes = torch.autograd.grad(function(*arguments).sum(), arguments, create_graph=True)
+    return [
+        torch.autograd.grad(s.sum(), arguments, retain_graph=True, materialize_grads=True) for s in slopes
+    ]
+
+
 @pytest.mark.parametrize(("name", "values", "bends"), BENDS)
 def test_second_derivatives_at_and_next_to_the_ends(name, values, bends):
-    """In reverse mode; the ends among others of one tensor, which they leave alone."""
-    arguments = [
-        torch.tensor([v, other], dtype=F64, requires_grad=True) for v, other in zip(values, (3.0, 0.4))
-    ]
-    slopes = torch.autograd.grad(getattr(S, name)(*arguments).sum(), arguments, create_graph=True)
-    curves = [torch.autograd.grad(slope.sum(), arguments, retain_graph=True) for slope in slopes]
-    for right, found in zip(bends, (curves[0][0], curves[0][1], curves[1][1])):
-        assert found[1].isfinite()
-        if right is not None:
-            torch.testing.assert_close(found[0].item(), right, rtol=2e-15, atol=0)
-    torch.testing.assert_close(curves[1][0], curves[0][1], rtol=1e-12, atol=0)
+    """In reverse mode; an end leaves its neighbours in a batch alone."""
+    others = (3.0, 0.4) if len(values) == 2 else (3.0, 0.7, 0.4)
+    pairs = [torch.tensor(pair, dtype=F64, requires_grad=True) for pair in zip(values, others)]
+    found, alone = curves(getattr(S, name), pairs), curves(getattr(S, name), leaves(others))
+    for (j, k), right in zip(combinations_with_replacement(range(len(values)), 2), bends):
+        for curve, lone in ((found[j][k], alone[j][k]), (found[k][j], alone[k][j])):
+            if right is not None:
+                torch.testing.assert_close(curve[0].item(), float(right), rtol=2e-15, atol=0)
+            torch.testing.assert_close(curve[1], lone, rtol=1e-12, atol=0)
 
 
 @pytest.mark.parametrize(("name", "values"), OUTSIDE)

@@ -68,10 +68,14 @@ def _correction(lower: Tensor, xi: Tensor, a: Tensor, b: Tensor, x: Tensor) -> T
     """
     gap = _gap(a, b, x)
     u, v = gap / a, -gap / b
-    central = (torch.minimum(a, b) >= LEAST_CENTRAL) & (u.abs() < 0.25) & (v.abs() < 0.25)
-    p, q, u, v = _where(central, (a, LEAST_CENTRAL), (b, LEAST_CENTRAL), (u, 0.0), (v, 0.0))
+    central = (torch.minimum(a, b) >= LEAST_CENTRAL) & (u < 2) & (v < 2)
+    p, q, u, v, at = _where(central, (a, LEAST_CENTRAL), (b, LEAST_CENTRAL), (u, 0.0), (v, 0.0), (x, 0.5))
     rest = stirling_remainder(p + q) - stirling_remainder(p) - stirling_remainder(q)
-    log_f = p * log1p_rest(u) + q * log1p_rest(v) + 0.5 * (p * (q / (p + q))).log() - HALF_LOG_2PI + rest
+    log_f = 0.5 * (p * (q / (p + q))).log() - HALF_LOG_2PI + rest
+    for size, gap_of, part in ((p, u, at), (q, v, 1 - at)):  # p u + q v = 0
+        far = gap_of < -0.5
+        log_ratio = torch.where(far, part * ((p + q) / size), 1.0).log() - gap_of
+        log_f = log_f + size * torch.where(far, log_ratio, log1p_rest(gap_of.clamp(min=-0.5)))
     of_lower, of_upper = hazards("beta", xi, a, b)
     near = log_f - torch.where(gap < 0, of_lower, of_upper).log()
     exact = torch.where(gap < 0, near, torch.log1p(-near.exp().clamp(max=0.9)))

@@ -46,12 +46,12 @@ def beta_log_density(xi: Tensor, a: Tensor, b: Tensor) -> Tensor:
     p, q, s = torch.where(near, a, one), torch.where(near, b, one), torch.where(near, S, 2.0 * one)
     gap = torch.sigmoid(xi) * q - torch.sigmoid(-xi) * p
     up, down = gap / p, -gap / q
-    near_both = (up.abs() < 0.25) & (down.abs() < 0.25)
-    u, v = torch.where(near_both, up, 0.0), torch.where(near_both, down, 0.0)
+    inside = (up.abs() < 0.9) & (down.abs() < 0.9)
+    u, v = torch.where(inside, up, 0.0), torch.where(inside, down, 0.0)
     middle = p * log1p_rest(u) + q * log1p_rest(v)  # p u + q v = 0
     wx, wy = _log1p_or(up, logx + torch.log1p(q / p)), _log1p_or(down, logy + torch.log1p(p / q))
     rest = stirling_remainder(s) - stirling_remainder(p) - stirling_remainder(q)
-    shape = torch.where(near_both, middle, p * wx + q * wy)
+    shape = torch.where(inside, middle, p * wx + q * wy)
     central = shape + 0.5 * (p * (q / s)).log() - HALF_LOG_2PI + rest
     less = a < b  # minimum and maximum share their slopes at a tie, which spoils second derivatives
     low = torch.where(near, one, torch.where(less, a, b))
@@ -66,13 +66,15 @@ def beta_log_density_slope(xi: Tensor, a: Tensor, b: Tensor) -> Tensor:
 
 
 def log1p_rest(z: Tensor) -> Tensor:
-    """log(1 + z) - z, |z| < 1/4: -z s + 2 s^3 (1/3 + s^2/5 + ..), s = z/(2 + z)."""
-    s = z / (2.0 + z)
+    """log(1 + z) - z, for |z| < 1/4 as -z s + 2 s^3 (1/3 + s^2/5 + ..), s = z/(2 + z)."""
+    small = z.abs() < 0.25
+    near, far = torch.where(small, z, 0.0), torch.where(small, 0.0, z)
+    s = near / (2.0 + near)
     q = s * s
     total = torch.zeros_like(q)
     for n in range(21, 1, -2):
         total = total * q + 1.0 / n
-    return s * (2.0 * q * total - z)
+    return torch.where(small, s * (2.0 * q * total - near), torch.log1p(far) - far)
 
 
 def _log1p_or(u: Tensor, far: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ single precision or less come from sums in double and are rounded once.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,7 @@ from torch.autograd.forward_ad import _set_fwd_grad_enabled, unpack_dual
 from reparam.kernels.scalar import scalar
 
 HALF_LOG_2PI = 0.91893853320467274178
+ROOT_HALF_PI, ROOT_HALF = math.sqrt(math.pi / 2), math.sqrt(0.5)
 
 
 @dataclass(frozen=True)
@@ -228,6 +230,7 @@ class _Constant(torch.autograd.Function):
         return None, None
 
 
+@torch.compiler.allow_in_graph
 def hazards(name: str, y: Tensor, *parameters: Tensor) -> tuple[Tensor, Tensor]:
     """Return f/F and f/(1 - F) by their kernel, without derivatives."""
     return _Constant.apply(name, y.detach().double(), *(p.detach().double() for p in parameters))
@@ -247,8 +250,8 @@ class _ExactSpread(torch.autograd.Function):
     @staticmethod
     def forward(name: str, y: Tensor, eps: Tensor, *parameters: Tensor) -> Tensor:
         lower, upper = scalar(f"{name}_hazards", *parameters, y)
-        mills = torch.exp(-0.5 * eps * eps - HALF_LOG_2PI - torch.special.log_ndtr(-eps.abs()))
-        return mills / torch.where(eps < 0, lower, upper)
+        mills = ROOT_HALF_PI * torch.special.erfcx(eps.abs() * ROOT_HALF)  # Phi(-|eps|)/phi(eps)
+        return 1 / (mills * torch.where(eps < 0, lower, upper))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
@@ -272,7 +275,7 @@ class _ExactSpread(torch.autograd.Function):
 def _spread_slopes(name: str, spread: Tensor, y: Tensor, eps: Tensor, *parameters: Tensor) -> list[Tensor]:
     """The total derivatives of dy/deps in eps, -(eps + dy/deps d log f/dy) dy/deps, and in each parameter."""
     count = len(parameters) + 1
-    along = FAMILIES[name].slope(y, *parameters)
+    along = FAMILIES[name].slope(y, *parameters)  # type: ignore[misc]
     return [-spread * (eps + spread * along), *(spread * s for s in _slopes(name, y, *parameters)[::count])]
 
 

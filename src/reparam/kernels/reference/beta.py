@@ -7,7 +7,8 @@ C  else: 1 - I_x = f K, a continued fraction
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,7 +26,7 @@ from reparam.kernels.reference.implicit import (
 from reparam.kernels.tables import table
 
 HALF_LOG_2PI = 0.91893853320467274178
-Number = TypeVar("Number", Tensor, Dual)
+Number = Any  # Tensor, or Dual for the slopes
 
 
 def _reflect(a: Tensor, b: Tensor, xi: Tensor) -> tuple[Tensor, ...]:
@@ -94,9 +95,8 @@ def _fraction(A: Number, B: Number, X: Number, Y: Number, levels: int) -> tuple[
     return t, ta, tb
 
 
-def _reflected_velocity(
-    A: Number, B: Number, X: Number, Y: Number, log_x: Number, log_y: Number, regimes: tuple
-) -> tuple[Number, Number]:
+def _reflected_velocity(numbers: Sequence[Number], regimes: tuple) -> tuple[Number, Number]:
+    A, B, X, Y, log_x, log_y = numbers
     lower, small, terms, levels = regimes
     gap_a, gap_b = digamma_gap(A, B), digamma_gap(B, A)  # psi(S) - psi(A), psi(S) - psi(B)
     R, Ra, Rb = _series(A, B, X, terms)
@@ -112,7 +112,7 @@ def _reflected_velocity(
 
 def _velocity(a: Tensor, b: Tensor, xi: Tensor) -> tuple[Tensor, Tensor]:
     flip, reflected = xi > 0.0, _reflect(a, b, xi)
-    ga, gb = _reflected_velocity(*reflected, _regimes(*reflected[:3]))
+    ga, gb = _reflected_velocity(reflected, _regimes(*reflected[:3]))
     return torch.where(flip, -gb, ga), torch.where(flip, -ga, gb)
 
 
@@ -124,7 +124,7 @@ def _slopes(a: Tensor, b: Tensor, xi: Tensor) -> tuple[Tensor, ...]:
     along = X * Y, -X * Y, Y, -X
     slopes = [[none, one, none], [none, none, one], *([s, none, none] for s in along)]
     duals = [Dual(value, s) for value, s in zip(reflected, slopes)]
-    ga, gb = _reflected_velocity(*duals, _regimes(A, B, X))
+    ga, gb = _reflected_velocity(duals, _regimes(A, B, X))
     (gas, gaa, gab), (gbs, gba, gbb) = ga.slopes, gb.slopes
     straight = (ga.value, gb.value, gas, gaa, gab, gbs, gba, gbb)
     turned = (-gb.value, -ga.value, gbs, -gbb, -gba, gas, -gab, -gaa)

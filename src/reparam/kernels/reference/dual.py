@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -64,9 +65,9 @@ def value_of(number: Dual | Tensor | float) -> Tensor | float:
     return number.value if isinstance(number, Dual) else number
 
 
-def where(condition: Tensor, x: Dual | Tensor, y: Dual | Tensor) -> Dual | Tensor:
+def where(condition: Tensor, x: Any, y: Any) -> Any:
     """torch.where for both kinds of number."""
-    if isinstance(x, Dual) and isinstance(y, Dual):
-        slopes = [torch.where(condition, s, t) for s, t in zip(x.slopes, y.slopes)]
-        return Dual(torch.where(condition, x.value, y.value), slopes)
-    return torch.where(condition, x, y)
+    if not isinstance(x, Dual):
+        return torch.where(condition, x, y)
+    slopes = [torch.where(condition, s, t) for s, t in zip(x.slopes, y.slopes)]
+    return Dual(torch.where(condition, x.value, y.value), slopes)

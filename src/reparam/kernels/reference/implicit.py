@@ -7,6 +7,7 @@ central difference of order ten of the velocity.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -82,7 +83,7 @@ def stirling(x: Tensor) -> Tensor:
     return polynomial(STIRLING, x**-2) / x
 
 
-def digamma_gap(b: Tensor, a: Tensor) -> Tensor:
+def digamma_gap(b: Any, a: Any) -> Any:
     """psi(b + a) - psi(b), with a relative error also for small a: fifteen steps up, then Stirling's series."""
     total = sum(a / ((b + k) * (b + a + k)) for k in range(15))
     B = b + 15.0
