@@ -13,7 +13,7 @@ a map can be made again from both.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 from weakref import WeakValueDictionary
 
 import torch
@@ -36,6 +36,7 @@ class Branched(Transform):
     domain = constraints.real
     codomain = constraints.nonnegative
     bijective = False
+    key: ClassVar[str]  # by which an outline names the class
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
