@@ -6,10 +6,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributions.transforms import AffineTransform, ExpTransform
 
 from distributions.cases import CASES
 from distributions.cases_multivariate import CASES as VECTORS
+from distributions.cases_multivariate import CENTRES, SPREADS
 from reparam import distributions as D
+from reparam.transforms.branches import Square
 
 
 @dataclass(frozen=True)
@@ -89,3 +92,82 @@ DISCRETE = {
     ),
 }
 LAWS = ONE | MANY | DISCRETE
+
+
+def mixed(family: Any, **fixed: Any) -> Callable[..., Any]:
+    """A MixtureSameFamily of a family at parameters (*B, K)."""
+
+    def make(logits: Tensor, validate_args: bool | None = None, **given: Tensor) -> Any:
+        parts = family(**given, **fixed, validate_args=False)
+        return D.MixtureSameFamily(D.Categorical(logits=logits, validate_args=False), parts, validate_args)
+
+    return make
+
+
+def around(wrapper: Any, family: Any, *names: str) -> Callable[..., Any]:
+    """A wrapper of a base family; the named parameters are the wrapper's own."""
+
+    def make(validate_args: bool | None = None, **given: Tensor) -> Any:
+        own = [given.pop(name) for name in names]
+        return wrapper(family(**given, validate_args=False), *own, validate_args=validate_args)
+
+    return make
+
+
+def moved_square(base: Any, shift: Tensor, **options: Any) -> Any:
+    return D.Pushforward(base, [AffineTransform(shift, -2.0), Square()], **options)
+
+
+def exponential_of(base: Any, **options: Any) -> Any:
+    return D.TransformedDistribution(base, [AffineTransform(0.5, 2.0), ExpTransform()], **options)
+
+
+def folded_and_exponential(logits: Tensor, loc: Tensor, scale: Tensor, **options: Any) -> Any:
+    parts = [D.Folded(D.Normal(loc, scale, **options), **options), D.Exponential(scale, **options)]
+    return D.Mixture(D.Categorical(logits=logits, **options), parts, **options)
+
+
+PAIR = {"loc": t(0.0, 1.0), "scale": t(1.0, 0.5)}
+LINES = {"loc": t([0.0, 1.0], [-2.0, 3.0]), "scale": t([1.0, 0.3], [0.5, 2.0])}
+TWO = t([0.3, -1.0], [0.0, 0.5])
+BOUNDS = {"low": t(0.2, 0.5), "high": t(2.0, float("inf"))}
+# wrappers around several families, on the line and not
+LINE_WRAPPED = {
+    "Truncated(Gamma)": Entry(
+        around(D.Truncated, D.Gamma, "low", "high"),
+        {"concentration": t(2.5, 0.6), "rate": t(1.0, 0.4), **BOUNDS},
+    ),
+    "Truncated(StudentT)": Entry(
+        around(D.Truncated, D.StudentT, "low", "high"), {"df": t(3.0, 9.0), **PAIR, **BOUNDS}
+    ),
+    "Truncated(Folded)": Entry(
+        around(D.Truncated, around(D.Folded, D.Normal), "low", "high"), {**PAIR, **BOUNDS}
+    ),
+    "Truncated(Mixture)": Entry(
+        around(D.Truncated, mixed(D.Logistic), "low", "high"), {"logits": TWO, **LINES, **BOUNDS}
+    ),
+    "Folded(Laplace)": Entry(around(D.Folded, D.Laplace), PAIR, kinks=True, exact=False),
+    "Pushforward(own tensor)": Entry(
+        around(moved_square, D.Normal, "shift"), {**PAIR, "shift": t(0.4)}, exact=False
+    ),
+    "Mixture(Folded, Exponential)": Entry(folded_and_exponential, {"logits": TWO, **PAIR}),
+    "MixtureSameFamily(Normal)": Entry(mixed(D.Normal), {"logits": TWO, **LINES}),
+    "MixtureSameFamily(Gamma)": Entry(
+        mixed(D.Gamma), {"logits": TWO, "concentration": t([2.0, 0.5], [3.0, 7.0]), "rate": LINES["scale"]}
+    ),
+    "MixtureSameFamily(Truncated)": Entry(
+        mixed(around(D.Truncated, D.Gumbel, "low", "high"), low=t(0.0), high=t(5.0)), {"logits": TWO, **LINES}
+    ),
+}
+VECTOR_WRAPPED = {
+    "Mixture(Independent Gamma)": Entry(
+        mixed(around(lambda base, **options: D.Independent(base, 1, **options), D.Gamma)),
+        {"logits": TWO, "concentration": torch.exp(CENTRES), "rate": SPREADS},
+    ),
+    "Independent(Gamma)": Entry(
+        around(lambda base, **options: D.Independent(base, 1, **options), D.Gamma),
+        {"concentration": t([2.0, 0.5], [3.0, 7.0]), "rate": LINES["scale"]},
+    ),
+    "TransformedDistribution": Entry(around(exponential_of, D.Normal), PAIR),
+}
+WRAPPED = LINE_WRAPPED | VECTOR_WRAPPED

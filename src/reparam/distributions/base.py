@@ -69,7 +69,7 @@ class Distribution(torch.distributions.Distribution):
     ) -> Tensor:
         """Draw z = g(eps; phi) without a graph."""
         with torch.no_grad():
-            return self.push(self._eps(sample_shape, noise))
+            return self.push(self._eps(sample_shape, noise)).detach()  # no_grad leaves forward tangents
 
     def pathwise(self, x: Tensor) -> dict[str, Tensor]:
         """Return dz/dphi at fixed noise, evaluated at z = x, for each parameter that was given (shape of x)."""

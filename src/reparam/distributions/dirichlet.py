@@ -11,12 +11,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.forward_ad import _set_fwd_grad_enabled, unpack_dual
+from torch.autograd.forward_ad import _set_fwd_grad_enabled
 
 from reparam import special
 from reparam.distributions.multivariate import Multivariate
 from reparam.kernels.scalar import scalar
 from reparam.special.densities import stirling_remainder
+from reparam.special.implicit import _primals
 
 HALF_LOG_2PI = 0.91893853320467274178
 
@@ -182,8 +183,7 @@ class _Attach(torch.autograd.Function):
     @staticmethod
     def jvp(ctx: Any, of_x: Tensor | None, of_alpha: Tensor | None) -> Tensor:
         with _set_fwd_grad_enabled(True):
-            # the tangents of this level are taken off by hand, those of an outer level stay
-            log_x, _given, alpha = (unpack_dual(t).primal for t in ctx.saved_tensors)
+            log_x, _given, alpha = _primals(ctx)
             total = torch.zeros_like(log_x) if of_x is None else of_x.expand_as(log_x)
             if of_alpha is None:
                 return total
@@ -237,7 +237,7 @@ class _Draw(torch.autograd.Function):
     @staticmethod
     def jvp(ctx: Any, of_eps: Tensor | None, of_alpha: Tensor | None) -> tuple[Tensor, None, None]:
         with _set_fwd_grad_enabled(True):
-            eps, alpha = (unpack_dual(t).primal for t in ctx.saved_tensors[3:])
+            eps, alpha = _primals(ctx)[3:]
             p, v, spread = composed(eps, alpha)
             w = torch.zeros_like(p)
             w = w if of_eps is None else w + spread * of_eps

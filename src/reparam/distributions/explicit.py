@@ -14,6 +14,7 @@ from torch import Tensor
 from reparam.distributions.base import Distribution, result_dtype
 from reparam.distributions.laws import Law
 from reparam.distributions.narrow import HALVES
+from reparam.distributions.whole import FAMILIES, as_one_node
 from reparam.noise import NoiseSpec
 
 
@@ -25,11 +26,15 @@ class Univariate(Distribution):
     """
 
     through_float32 = ("entropy",)  # this class does the rest itself, some of it in float64
-    families: ClassVar[dict[str, Any]] = {}  # every one-dimensional family by its qualified name
+    whole: ClassVar[tuple[str, ...]] = ()  # methods of so many operations that a compiler sees each as one
+    elementwise: bool = True  # each leaf has one number for each draw
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        Univariate.families[f"{cls.__module__}.{cls.__qualname__}"] = cls
+        FAMILIES[f"{cls.__module__}.{cls.__qualname__}"] = cls
+        for name in cls.whole:
+            if name in cls.__dict__:
+                setattr(cls, name, as_one_node(name, cls.__dict__[name]))
         if "push" in cls.__dict__:
             cls.push = _rounded_once(cls.__dict__["push"])  # type: ignore[method-assign]
 

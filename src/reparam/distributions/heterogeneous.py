@@ -21,6 +21,7 @@ from reparam.distributions.explicit import Univariate
 from reparam.distributions.pushforward import log_sum
 from reparam.distributions.solved import Solved
 from reparam.distributions.von_mises import VonMises
+from reparam.distributions.whole import rebuild
 
 
 class Mixture(Solved):
@@ -84,6 +85,11 @@ class Mixture(Solved):
         self.mixture_distribution = weights if weights.batch_shape == shape else weights.expand(shape)
         self.components = [c if c.batch_shape == shape else c.expand(shape) for c in ours]
         super().__init__(shape, validate_args=validate_args)
+
+    @property
+    def elementwise(self) -> bool:  # type: ignore[override]
+        """Whether each leaf of every component has one number for each draw."""
+        return all(c.elementwise for c in self.components)
 
     @constraints.dependent_property(is_discrete=False, event_dim=0)
     def support(self) -> constraints.Constraint:
@@ -206,7 +212,7 @@ class Mixture(Solved):
     def from_outline(cls, outline: tuple[Any, ...], leaves: Iterator[Tensor]) -> Any:
         """Return the law of an outline with the next leaves as its parameters, without validation."""
         logits = torch.stack(torch.broadcast_tensors(*(next(leaves) for _ in outline[1:])), -1)
-        parts = [Univariate.families[part[0]].from_outline(part, leaves) for part in outline[1:]]
+        parts = [rebuild(part, leaves) for part in outline[1:]]
         return Mixture(Categorical(logits=logits, validate_args=False), parts, validate_args=False)
 
     def _along(self, log_weights: Tensor, values: Tensor) -> Tensor:

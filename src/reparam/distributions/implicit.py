@@ -20,6 +20,7 @@ class Implicit(Univariate):
 
     rule = "implicit"
     base_law = "normal"
+    whole: ClassVar[tuple[str, ...]] = ("log_density", "cdf_formula", "survival_formula")
     ends: ClassVar[tuple[float, ...]] = ()  # finite ends of the support
 
     def log_prob(self, value: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ one-dimensional mixture, whose weights are the running responsibilities:
 """
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any, ClassVar
 
 import torch
@@ -21,6 +22,7 @@ from reparam.distributions.explicit import Univariate
 from reparam.distributions.multivariate import jacobian
 from reparam.distributions.multivariate_normal import MultivariateNormal
 from reparam.distributions.normal import Normal
+from reparam.distributions.whole import rebuild, traced
 from reparam.distributions.wrappers import Independent
 from reparam.special import ndtr
 from reparam.transforms.mixture import attached, mixture_quantile, score, solved
@@ -61,6 +63,7 @@ class MixtureSameFamily(Univariate, torch.distributions.MixtureSameFamily):
     rule = "implicit"
     base_law = "normal"
     arg_constraints: ClassVar[dict] = {}
+    whole = ("whole_quantile",)
     _mixture_distribution: Categorical
     _component_distribution: Any
 
@@ -151,6 +154,38 @@ class MixtureSameFamily(Univariate, torch.distributions.MixtureSameFamily):
         wide, point = self._as(torch.float64), x.double()
         slopes = wide._jacobians(point) if self.event_shape else wide._velocities(point)
         return {n: slopes[n].to(torch.result_type(value, x)) for n, value in self.parameters().items()}
+
+    @property
+    def elementwise(self) -> bool:  # type: ignore[override]
+        """Whether each leaf has one number for each draw: for components on the line."""
+        component = self._component_distribution
+        return isinstance(component, Univariate) and component.elementwise
+
+    def outline(self) -> tuple[Any, ...]:
+        """Return the family, the number of leaves for each component, K, and the outline of the components."""
+        component = self._component_distribution
+        count = 1 + len(component.leaves())
+        return f"{__name__}.{type(self).__qualname__}", count, component.batch_shape[-1], component.outline()
+
+    def leaves(self) -> list[Tensor]:
+        """Return the logits of one component after the other, then the leaves of all components in the same way."""
+        rows = [scores(self._mixture_distribution), *self._component_distribution.leaves()]
+        K = self._component_distribution.batch_shape[-1]
+        return [column for row in rows for column in row.expand(*row.shape[:-1], K).unbind(-1)]
+
+    @classmethod
+    def from_outline(cls, outline: tuple[Any, ...], leaves: Iterator[Tensor]) -> Any:
+        """Return the law of an outline with the next leaves as its parameters, without validation."""
+        _, count, K, of_component = outline
+        rows = [torch.stack(list(islice(leaves, K)), -1) for _ in range(count)]
+        component = rebuild(of_component, iter(rows[1:]))
+        return MixtureSameFamily(
+            Categorical(logits=rows[0], validate_args=False), component, validate_args=False
+        )
+
+    def whole_quantile(self, eps: Tensor) -> Tensor:
+        """Return the quantile at Phi(eps) of a mixture on the line, one node of a compiled graph."""
+        return quantile(eps, scores(self._mixture_distribution), self._component_distribution)
 
     def _velocities(self, x: Tensor) -> dict[str, Tensor]:
         component, log_w = self._component_distribution, scores(self._mixture_distribution)
@@ -269,6 +304,9 @@ def quantile(eps: Tensor, log_w: Tensor, component: Univariate) -> Tensor:
     """Return the quantile of a one-dimensional mixture at the normal score eps."""
     if isinstance(component, Normal):
         return mixture_quantile(eps, log_w, component.loc, component.scale)
+    if traced() and component.elementwise:
+        mixture = Categorical(logits=log_w, validate_args=False)
+        return MixtureSameFamily(mixture, component, validate_args=False).whole_quantile(eps)
     wide = component._as(torch.float64)
     score, weights = eps.double(), log_w.double()
     fixed, held, heights = score.detach().unsqueeze(-1), detach(wide), weights.detach()

@@ -42,7 +42,7 @@ class OnePass(Explicit):
     ) -> Tensor:
         """Draw the same numbers without a graph."""
         with torch.no_grad():
-            return self.rsample(sample_shape, noise=noise)
+            return self.rsample(sample_shape, noise=noise).detach()
 
 
 class OfExponential(OnePass):

@@ -6,7 +6,6 @@ F(z) = sum over the intervals of {x : T(x) <= z} of their probability under the 
 
 from collections.abc import Iterator, Sequence
 from typing import Any
-from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
@@ -18,18 +17,14 @@ from reparam.distributions.explicit import Univariate
 from reparam.distributions.solved import Solved
 from reparam.distributions.truncated import Wrapped
 from reparam.distributions.von_mises import VonMises
+from reparam.distributions.whole import rebuild
 from reparam.noise import NoiseSpec
-from reparam.transforms.branches import Absolute, Branched, branched
+from reparam.transforms.branches import Absolute, Branched, branched, from_outline, outline
 
 Interval = tuple[Tensor, Tensor]
 
 
-class Maps(list):
-    """The maps of one law, first applied first; an object of its own, so that it can be held weakly."""
-
-
-MAPS: WeakValueDictionary[int, Maps] = WeakValueDictionary()  # by id, for the outlines of laws in use
-FOLD = Maps([Absolute()])
+FOLD = [Absolute()]
 ROUNDING = 4e-16  # of a probability near 1
 
 
@@ -70,7 +65,7 @@ class Pushforward(Wrapped, Solved):
     ) -> None:
         who = type(self).__name__
         parts = [transforms] if isinstance(transforms, Transform) else transforms
-        self.maps = parts if isinstance(parts, Maps) else Maps(branched(part, who) for part in parts)
+        self.maps = [branched(part, who) for part in parts]
         super().__init__(base, validate_args)
         if isinstance(self.base, VonMises):
             raise TypeError(f"{who}: base must be a law on the line; got VonMises, a law on the circle")
@@ -137,7 +132,7 @@ class Pushforward(Wrapped, Solved):
         if not self.maps:
             return self.base.isf_formula(p) if upper else self.base.icdf_formula(p)
         *first, last = self.maps
-        inner = Pushforward(self.base, Maps(first), validate_args=False)
+        inner = Pushforward(self.base, first, validate_args=False)
         if isinstance(last, Branched):
             folded = Folded(inner if first else self.base, validate_args=False)
             return last(folded.isf_formula(p) if upper else folded.icdf_formula(p))
@@ -153,15 +148,20 @@ class Pushforward(Wrapped, Solved):
         return Univariate.pathwise(self, x)
 
     def outline(self) -> tuple[Any, ...]:
-        """Return the family, the outline of its base, and the number under which the maps are known."""
-        MAPS[id(self.maps)] = self.maps
-        return *Wrapped.outline(self), id(self.maps)
+        """Return the family and the outlines of its base and of the maps."""
+        return *Wrapped.outline(self), tuple(outline(part, []) for part in self.maps)
+
+    def leaves(self) -> list[Tensor]:
+        """Return the leaves of the base, then the tensors of the maps."""
+        own: list[Tensor] = []
+        outline(self.maps, own)
+        return [*self.base.leaves(), *own]
 
     @classmethod
-    def from_outline(cls, outline: tuple[Any, ...], leaves: Iterator[Tensor]) -> Any:
+    def from_outline(cls, made: tuple[Any, ...], leaves: Iterator[Tensor]) -> Any:
         """Return the law of an outline with the next leaves as its parameters, without validation."""
-        base = Univariate.families[outline[1][0]].from_outline(outline[1], leaves)
-        return Pushforward(base, MAPS[outline[2]], validate_args=False)
+        base = rebuild(made[1], leaves)
+        return Pushforward(base, [from_outline(part, leaves) for part in made[2]], validate_args=False)
 
     def _check_domains(self, who: str) -> None:
         """Raise where a map is not defined on all of the law before it."""
@@ -223,9 +223,7 @@ class Folded(Pushforward):
     @classmethod
     def from_outline(cls, outline: tuple[Any, ...], leaves: Iterator[Tensor]) -> Any:
         """Return the law of an outline with the next leaves as its parameters, without validation."""
-        return Folded(
-            Univariate.families[outline[1][0]].from_outline(outline[1], leaves), validate_args=False
-        )
+        return Folded(rebuild(outline[1], leaves), validate_args=False)
 
     def icdf_formula(self, u: Tensor) -> Tensor:
         """Return the quantile at u, a root."""

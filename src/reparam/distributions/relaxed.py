@@ -210,7 +210,7 @@ class RelaxedOneHotCategorical(Distribution, torch.distributions.RelaxedOneHotCa
     ) -> Tensor:
         """Draw the same numbers without a graph."""
         with torch.no_grad():
-            return self.rsample(sample_shape, noise=noise)
+            return self.rsample(sample_shape, noise=noise).detach()
 
     def _point(self, value: Any, method: str) -> Any:
         return _inside(value) if method == "log_prob" else super()._point(value, method)

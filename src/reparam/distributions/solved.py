@@ -10,15 +10,14 @@ second ones.
 """
 
 from ast import literal_eval
-from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from reparam.distributions.explicit import Univariate
 from reparam.distributions.implicit import Implicit
+from reparam.distributions.whole import rebuild
 from reparam.special import log_ndtr
 from reparam.special.mills import mills
 
@@ -27,6 +26,8 @@ SMALL, STEPS, BISECT_AFTER, CHUNK = 1e-7, 300, 8, 8192
 
 class Solved(Implicit):
     """A family given by F, S and f in plain torch, and by a bracket of its quantile."""
+
+    whole = (*Implicit.whole, "solve")
 
     def bracket(self, eps: Tensor) -> tuple[Tensor, Tensor]:
         """Return numbers below and above the quantile at Phi(eps), in float64."""
@@ -149,11 +150,6 @@ def _order(x: Tensor) -> Tensor:
 
 def _unorder(order: Tensor) -> Tensor:
     return torch.where(order < 0, torch.iinfo(torch.int64).min - order, order).view(torch.float64)
-
-
-def rebuild(outline: Any, leaves: Iterator[Tensor]) -> Any:
-    """Return the family of an outline with the next leaves as its parameters, without validation."""
-    return Univariate.families[outline[0]].from_outline(outline, leaves)
 
 
 def _vmap(

@@ -11,6 +11,7 @@ from reparam.distributions.arguments import holds
 from reparam.distributions.between import between
 from reparam.distributions.convert import alike, convert
 from reparam.distributions.explicit import Univariate
+from reparam.distributions.whole import rebuild
 
 
 class Wrapped(Univariate):
@@ -19,6 +20,11 @@ class Wrapped(Univariate):
     arg_constraints: ClassVar = {}
     own: ClassVar[tuple[str, ...]] = ()
     base: Univariate
+
+    @property
+    def elementwise(self) -> bool:  # type: ignore[override]
+        """Whether each leaf of the base has one number for each draw."""
+        return self.base.elementwise
 
     def __init__(self, base: torch.distributions.Distribution, validate_args: bool | None = None) -> None:
         ours = convert(base)
@@ -68,8 +74,9 @@ class Wrapped(Univariate):
     def from_outline(cls, outline: tuple[Any, ...], leaves: Iterator[Tensor]) -> Any:
         """Return the law of an outline with the next leaves as its parameters, without validation."""
         family: Callable[..., Any] = cls
-        base = Univariate.families[outline[1][0]].from_outline(outline[1], leaves)
-        return family(base, **{name: next(leaves) for name in cls.own}, validate_args=False)
+        return family(
+            rebuild(outline[1], leaves), **{name: next(leaves) for name in cls.own}, validate_args=False
+        )
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return log q(x) in nats, computed in float64; -inf outside the support."""
@@ -107,6 +114,7 @@ class Truncated(Wrapped):
     """
 
     base_law = "logistic"
+    whole = ("push", "log_density", "cdf_formula", "survival_formula")
     own = ("low", "high")
 
     def __init__(

@@ -48,6 +48,7 @@ class TruncatedNormal(Univariate):
 
     rule = "explicit"
     base_law = "logistic"
+    whole = ("push", "log_density", "cdf_formula", "survival_formula", "icdf_formula", "isf_formula")
     arg_constraints: ClassVar = {
         "loc": constraints.real,
         "scale": constraints.positive,

@@ -24,6 +24,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._C._functorch import _unwrap_for_grad, maybe_current_level
 from torch.autograd.forward_ad import _set_fwd_grad_enabled, unpack_dual
 
 from reparam.kernels.scalar import scalar
@@ -83,9 +84,12 @@ def _primals(ctx: Any) -> list[Tensor]:
     """The saved tensors without the tangents of the level that is being differentiated.
 
     A jvp runs with forward mode off, which would also cut an outer level of it: inside `_set_fwd_grad_enabled(True)`
-    the outer level goes on, and the inner tangents have to be taken off by hand.
+    the outer level goes on, and the inner tangents have to be taken off by hand. `unpack_dual` leaves them where a
+    compiler looks on; there they come off with the wrapper of the level.
     """
-    return [unpack_dual(t).primal for t in ctx.saved_tensors]
+    level = maybe_current_level()
+    held = ctx.saved_tensors if level is None else [_unwrap_for_grad(t, level) for t in ctx.saved_tensors]
+    return [unpack_dual(t).primal for t in held]
 
 
 class _VelocitySlopes(torch.autograd.Function):

@@ -5,11 +5,16 @@ For y = T(x) a branch gives x with log |dT/dx|, and an interval of y gives the i
     p(y) = sum over the preimages x of p(x)/|T'(x)|,   P(l < y <= h) = sum over those intervals of P(l' < x <= h')
 
 A torch transform that is one to one is a map with one branch.
+
+A map's outline is what it is made of, as nested tuples, strings and numbers, without its tensors, which are its leaves:
+a map can be made again from both.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, ClassVar
+from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
@@ -17,6 +22,9 @@ from torch.distributions import constraints
 from torch.distributions.transforms import AbsTransform, Transform
 
 Branch = tuple[Tensor, Tensor]
+KINDS: dict[str, type[Transform]] = {}  # by the name in an outline
+HELD: WeakValueDictionary[int, Any] = WeakValueDictionary()  # what an outline cannot write down, by id
+CACHES = ("_cache_size", "_cached_x_y", "_inv")
 
 
 class Branched(Transform):
@@ -28,6 +36,12 @@ class Branched(Transform):
     domain = constraints.real
     codomain = constraints.nonnegative
     bijective = False
+    key: ClassVar[str]  # by which an outline names the class
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.key = f"{cls.__qualname__}#{len(KINDS)}"  # two classes may have one name
+        KINDS[cls.key] = cls
 
     def root(self, y: Tensor) -> Tensor:
         """Return x >= 0 with T(x) = y."""
@@ -166,4 +180,67 @@ def branched(transform: Any, who: str) -> Branched | OneToOne:
     return OneToOne(transform)
 
 
-__all__ = ["Absolute", "Branched", "OneToOne", "Square", "branched"]
+def outline(part: Any, leaves: list[Tensor]) -> tuple[Any, ...]:
+    """Return the outline of a map, or of what a map holds, and add its tensors to the leaves."""
+    if isinstance(part, Tensor):
+        leaves.append(part)
+        return ("leaf",)
+    if isinstance(part, float):
+        return "float", str(part)  # inf and nan are no literals
+    if part is None or isinstance(part, bool | int | str):
+        return "value", part
+    if isinstance(part, list | tuple):
+        return "list", *(outline(each, leaves) for each in part)
+    if isinstance(part, OneToOne):
+        return "one to one", outline(part.transform, leaves)
+    if isinstance(part, Transform):
+        inverse = type(part).__name__ == "_InverseTransform"
+        held = {"_inv": part.inv} if inverse else {k: v for k, v in vars(part).items() if k not in CACHES}
+        return "map", _kind(type(part)), *((name, outline(value, leaves)) for name, value in held.items())
+    if torch.compiler.is_compiling():
+        raise TypeError(
+            f"Pushforward: inside torch.compile a map may hold tensors, numbers, strings, lists and other maps; got a "
+            f"{type(part).__name__}; take the quantile outside of the compiled region"
+        )
+    HELD[id(part)] = part
+    return "held", id(part)
+
+
+def _kind(cls: type[Transform]) -> str:
+    """Return the name of a class of maps, under which it can be found."""
+    if issubclass(cls, Branched):
+        return cls.key
+    if getattr(torch.distributions.transforms, cls.__name__, None) is cls:
+        return cls.__name__
+    name = f"{cls.__module__}.{cls.__qualname__}"
+    KINDS[name] = cls
+    return name
+
+
+def from_outline(made: tuple[Any, ...], leaves: Iterator[Tensor]) -> Any:
+    """Return the map of an outline with the next leaves as its tensors."""
+    what, *rest = made
+    if what == "leaf":
+        return next(leaves)
+    if what == "float":
+        return float(rest[0])
+    if what == "value":
+        return rest[0]
+    if what == "list":
+        return [from_outline(each, leaves) for each in rest]
+    if what == "one to one":
+        return OneToOne(from_outline(rest[0], leaves))
+    if what == "held":
+        return HELD[rest[0]]
+    name, *held = rest
+    cls = KINDS.get(name) or getattr(torch.distributions.transforms, name)
+    values = {key: from_outline(value, leaves) for key, value in held}
+    if name == "_InverseTransform":
+        return values["_inv"].inv
+    part = cls.__new__(cls)
+    Transform.__init__(part)
+    vars(part).update(values)
+    return part
+
+
+__all__ = ["Absolute", "Branched", "OneToOne", "Square", "branched", "from_outline", "outline"]

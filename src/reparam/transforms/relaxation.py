@@ -96,7 +96,7 @@ def relaxed_one_hot(logits: Tensor, eps: Tensor, temperature: Tensor) -> Tensor:
         >>> relaxed_one_hot(torch.zeros(2), torch.zeros(2), torch.tensor(0.5))
         tensor([0.5000, 0.5000])
     """
-    if temperature.numel() != 1 or not eps.numel():
+    if temperature.numel() != 1 or not eps.numel() or not native(logits, eps, temperature):
         return _relaxed(logits, eps, temperature)
     if not (temperature.requires_grad and torch.is_grad_enabled()):
         return RELAXED(*torch.broadcast_tensors(logits, eps), temperature)
