@@ -1,5 +1,7 @@
 """Draws with a kernel each way: the bits of `push`, the derivatives of plain torch, second ones too."""
 
+import functools
+
 import mpmath
 import pytest
 import torch
@@ -7,7 +9,7 @@ import torch
 import reparam as rp
 from reparam import distributions as D
 from reparam.transforms.affine import LEAST
-from reparam.transforms.exponential_maps import EXPONENTIAL, KUMARASWAMY, WEIBULL
+from reparam.transforms.noise_maps import EXPONENTIAL, INTERVAL, KUMARASWAMY, PARETO, WEIBULL
 from reparam.transforms.relaxation import relaxed_one_hot
 from reparam.transforms.truncated_normal import truncated_normal_quantile
 from reparam.transforms.vonmises import vonmises_draw_quantile
@@ -48,26 +50,39 @@ def test_location_scale_draws_differentiate_twice():
     torch.testing.assert_close(second, 6 * z.detach() * eps**2)
 
 
-OF_EXPONENTIAL = {
+OF_NOISE = {
     "Exponential": (EXPONENTIAL, 1),
     "Weibull": (WEIBULL, 2),
     "Kumaraswamy": (KUMARASWAMY, 2),
+    "GeneralizedPareto": (PARETO, 3),
+    "ContinuousBernoulli": (INTERVAL, 1),
 }
 
 
-def of_exponential(name, size, dtype):
-    """Parameters from .05 to 400, moving."""
-    spread = (NOISE.child(str(k)).uniform((size,), dtype=F64) for k in range(OF_EXPONENTIAL[name][1]))
-    return [(9 * u - 3).exp().to(dtype).requires_grad_() for u in spread]
+def family(name):
+    return (
+        functools.partial(D.ContinuousBernoulli, None) if name == "ContinuousBernoulli" else getattr(D, name)
+    )
 
 
-@pytest.mark.parametrize("name", OF_EXPONENTIAL)
+def of_noise(name, size, dtype):
+    """Parameters from .05 to 400, moving; logits from -30 to 30, tail indices from -6 to 3."""
+    spread = [NOISE.child(str(k)).uniform((size,), dtype=F64) for k in range(OF_NOISE[name][1])]
+    made = [(9 * u - 3).exp() for u in spread]
+    if name == "ContinuousBernoulli":
+        made[0] = 60 * spread[0] - 30
+    if name == "GeneralizedPareto":
+        made[2] = 9 * spread[2] - 6
+    return [p.to(dtype).requires_grad_() for p in made]
+
+
+@pytest.mark.parametrize("name", OF_NOISE)
 @pytest.mark.parametrize("dtype", [torch.float32, F64])
-def test_draws_of_exponential_noise_have_the_bits_of_push(name, dtype):
+def test_draws_of_one_number_have_the_bits_of_push(name, dtype):
     size = 4099
-    leaves = of_exponential(name, size, dtype)
-    whole, one = getattr(D, name)(*leaves), getattr(D, name)(*(p[7] for p in leaves))
-    some = getattr(D, name)(*(p[:2] for p in leaves))
+    leaves = of_noise(name, size, dtype)
+    whole, one = family(name)(*leaves), family(name)(*(p[7] for p in leaves))
+    some = family(name)(*(p[:2] for p in leaves))
     for q, shape in ((whole, ()), (one, (size,)), (some, (size,)), (whole, (2,))):
         eps = NOISE.draw(q.noise_spec(shape))
         z, right = q.rsample(shape, noise=NOISE), q.push(eps)
@@ -76,7 +91,7 @@ def test_draws_of_exponential_noise_have_the_bits_of_push(name, dtype):
         rowed = NOISE.rows(torch.arange(z.shape[len(shape)])) if z.ndim > len(shape) else NOISE
         assert torch.equal(q.rsample(shape, noise=rowed), q.push(rowed.draw(q.noise_spec(shape))))
         weights = NOISE.child("w").normal(z.shape, dtype=dtype)
-        map_, points = OF_EXPONENTIAL[name][0], [p.double() for p in q.parameters().values()]
+        map_, points = OF_NOISE[name][0], [p.double() for p in q.parameters().values()]
         plain = map_.plain(eps.double(), *points)
         for y in (z, right):
             ours = torch.autograd.grad((weights * y).sum(), leaves, retain_graph=True)
@@ -86,15 +101,18 @@ def test_draws_of_exponential_noise_have_the_bits_of_push(name, dtype):
                 torch.testing.assert_close(a, b, rtol=loose, atol=loose * float(b.abs().max()) / 100)
 
 
-@pytest.mark.parametrize("name", OF_EXPONENTIAL)
-def test_draws_of_exponential_noise_in_single_precision(name):
+@pytest.mark.parametrize("name", OF_NOISE)
+def test_draws_of_one_number_in_single_precision(name):
     """Draws within half an ulp, gradients within 2 ulp of those of double precision at the same numbers."""
-    leaves = of_exponential(name, 20_000, torch.float32)
-    eps = NOISE.exponential((20_000,))
-    z = OF_EXPONENTIAL[name][0].push(eps, *leaves)
+    leaves = of_noise(name, 20_000, torch.float32)
+    eps = getattr(NOISE, OF_NOISE[name][0].law)((20_000,))
+    z = OF_NOISE[name][0].push(eps, *leaves)
     wide = [p.detach().double().requires_grad_() for p in leaves]
-    right = OF_EXPONENTIAL[name][0].push(eps.double(), *wide)
+    right = OF_NOISE[name][0].push(eps.double(), *wide)
     kept = right.detach() > 1e-37
+    if name == "GeneralizedPareto":  # the upper end is the one that the dtype computes
+        kept = kept & (z != leaves[0] - leaves[1] / leaves[2])
+        assert kept.sum() > 15_000
     error = ((z.double() - right).abs() / right).detach()[kept].max()
     assert float(error) <= 0.51 * 2**-23
     for ours, exact in zip(torch.autograd.grad(z.sum(), leaves), torch.autograd.grad(right.sum(), wide)):
@@ -110,20 +128,20 @@ def test_kumaraswamy_keeps_its_digits_at_both_ends(t):
         l = mpmath.log(1 - w)
         z = mpmath.exp(l / 2)
         right = float(-z * l / 4), float(-z * t * w / ((1 - w) * 2 * 1))
-    for size in (1, 5000):  # plain torch, and the kernel
-        a, b = (torch.full((size,), v, dtype=F64, requires_grad=True) for v in (2.0, 1.0))
-        y = KUMARASWAMY.push(torch.full((size,), t, dtype=F64), a, b)
+    for function in (KUMARASWAMY.plain, KUMARASWAMY.push):
+        a, b = (torch.full((3,), v, dtype=F64, requires_grad=True) for v in (2.0, 1.0))
+        y = function(torch.full((3,), t, dtype=F64), a, b)
         assert float(y[0].detach()) == pytest.approx(float(z), rel=1e-14)
         for slope, exact in zip(torch.autograd.grad(y.sum(), (a, b)), right):
             assert float(slope[0]) == pytest.approx(exact, rel=1e-14)
 
 
-@pytest.mark.parametrize("name", OF_EXPONENTIAL)
-def test_draws_of_exponential_noise_differentiate_twice(name):
-    leaves, made = of_exponential(name, 5000, F64), []
+@pytest.mark.parametrize("name", OF_NOISE)
+def test_draws_of_one_number_differentiate_twice(name):
+    leaves, made = of_noise(name, 5000, F64), []
     for z in (
-        getattr(D, name)(*leaves).rsample(noise=NOISE),
-        OF_EXPONENTIAL[name][0].plain(NOISE.exponential((5000,), dtype=F64), *leaves),
+        family(name)(*leaves).rsample(noise=NOISE),
+        OF_NOISE[name][0].plain(getattr(NOISE, OF_NOISE[name][0].law)((5000,), dtype=F64), *leaves),
     ):
         first = torch.autograd.grad((1 + z).log().sum(), leaves, create_graph=True)
         made.append(torch.autograd.grad(sum(g.sum() for g in first), leaves))
@@ -132,13 +150,70 @@ def test_draws_of_exponential_noise_differentiate_twice(name):
 
 
 def test_maps_at_the_ends_of_the_noise():
-    ends = torch.tensor([0.0, torch.inf, torch.nan]).repeat(2000)
     one = torch.ones(()).requires_grad_()
-    for map_, count in OF_EXPONENTIAL.values():
+    for map_, count in OF_NOISE.values():
+        last = 1.0 if map_.law == "uniform" else torch.inf
+        ends = torch.tensor([0.0, last, torch.nan]).repeat(2000)
         kernel = map_.push(ends, *[one] * count)
         assert type(kernel.grad_fn).__name__ == "_ApplyBackward"
         plain = map_.plain(ends, *[one] * count)
+        if map_ is PARETO:  # (e^t - 1)/t at infinity is a quotient of infinities there
+            plain = torch.tensor([1.0, torch.inf, torch.nan]).repeat(2000)
         torch.testing.assert_close(kernel, plain, rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("c", [-5.0, -0.3, -1e-3, -1e-9, 0.0, 1e-12, 2e-3, 0.7, 3.0])
+def test_generalized_pareto_keeps_its_digits(c):
+    """y = (e^(c eps) - 1)/c and dy/dc = (eps e^(c eps) - y)/c, whose terms cancel near c eps = 0."""
+    eps = torch.tensor([1e-9, 1e-3, 0.4, 1.0, 7.0, 35.0], dtype=F64)
+    values, slopes = [], []
+    with mpmath.workdps(120):
+        for e in map(mpmath.mpf, eps.tolist()):
+            w = mpmath.mpf(c or 1e-40)
+            y = mpmath.expm1(w * e) / w
+            values.append(float(y))
+            slopes.append(float((e * mpmath.exp(w * e) - y) / w))
+    zero, one, tail = (torch.full((6,), v, dtype=F64, requires_grad=True) for v in (0.0, 1.0, c))
+    z = PARETO.push(eps, zero, one, tail)
+    found = z.detach(), *torch.autograd.grad(z.sum(), (zero, one, tail))
+    for ours, right in zip(found, (values, [1.0] * 6, values, slopes)):
+        torch.testing.assert_close(ours, torch.tensor(right, dtype=F64), rtol=2e-15, atol=0)
+
+
+@pytest.mark.parametrize("l", [-800.0, -30.0, -2.0, -0.7, -1e-3, -1e-12, 0.0, 1e-6, 0.9, 1.1, 5.0, 200.0])
+def test_continuous_bernoulli_keeps_its_digits(l):
+    """z = log(1 + u (e^l - 1))/l and dz/dl = (u e^l/(1 + u (e^l - 1)) - z)/l in 60 digits and more."""
+    u = torch.tensor([1e-12, 1e-3, 0.3, 0.5, 0.9, 0.999, 1 - 2**-40], dtype=F64)
+    values, slopes = [], []
+    with mpmath.workdps(800):
+        for p in map(mpmath.mpf, u.tolist()):
+            w = mpmath.mpf(l or 1e-60)
+            e = mpmath.exp(w)
+            z = mpmath.log(1 + p * (e - 1)) / w
+            values.append(float(z))
+            slopes.append(float((p * e / (1 + p * (e - 1)) - z) / w))
+    logits = torch.full((7,), l, dtype=F64, requires_grad=True)
+    z = INTERVAL.push(u, logits)
+    torch.testing.assert_close(z.detach(), torch.tensor(values, dtype=F64), rtol=2e-15, atol=0)
+    slope = torch.autograd.grad(z.sum(), logits)[0]
+    torch.testing.assert_close(slope, torch.tensor(slopes, dtype=F64), rtol=2e-14, atol=0)
+
+
+@pytest.mark.parametrize("name", OF_NOISE)
+@pytest.mark.parametrize("dtype", [torch.float32, F64])
+def test_draws_of_one_number_do_not_depend_on_the_batch(name, dtype):
+    """A loop in vector code leaves some numbers over; they have the bits of the others."""
+    leaves, weights = of_noise(name, 8192 + 77, dtype), NOISE.child("w").normal((8192 + 77,), dtype=dtype)
+
+    def made(n):
+        some = [p[:n].detach().requires_grad_() for p in leaves]
+        z = family(name)(*some).rsample(noise=NOISE)
+        return z.detach(), *torch.autograd.grad((weights[:n] * z).sum(), some)
+
+    whole = made(8192 + 77)
+    for n in (1, 2, 3, 7, 31, 64, 65, 129, 4095, 4097, 8191, 8193):
+        for part, right in zip(made(n), whole):
+            assert torch.equal(part, right[:n])
 
 
 MAPS = {

@@ -11,9 +11,10 @@ from reparam.distributions import laws
 from reparam.distributions.arguments import holds, joined
 from reparam.distributions.explicit import Explicit
 from reparam.distributions.lean import Lean
-from reparam.distributions.one_pass import OfExponential
+from reparam.distributions.one_pass import OfNoise
 from reparam.special.logarithms import one_less_exp
-from reparam.transforms.exponential_maps import KUMARASWAMY
+from reparam.transforms.interval import interval_quantile
+from reparam.transforms.noise_maps import INTERVAL, KUMARASWAMY
 from reparam.transforms.quotients import exprel, exprel_slope, horner, logrel
 
 
@@ -67,7 +68,7 @@ class Uniform(Explicit, torch.distributions.Uniform):
         return {"low": (self.high - x) / width, "high": (x - self.low) / width}
 
 
-class Kumaraswamy(Lean, OfExponential, torch.distributions.Kumaraswamy):
+class Kumaraswamy(Lean, OfNoise, torch.distributions.Kumaraswamy):
     """Kumaraswamy law on [0, 1], S(x) = (1 - x^a)^b, a = concentration1, b = concentration0.
 
         z = (1 - e^(-eps / b))^(1 / a),  eps ~ Exponential(1), computed as exp of its logarithm
@@ -157,10 +158,9 @@ LOG_SINH_SERIES = [
 LOG_SINH_RADIUS = 1.0
 DIVIDED_BELOW = 3.0
 NODES, WEIGHTS = (values.tolist() for values in np.polynomial.legendre.leggauss(10))
-EXP_LIMIT = {torch.float64: 700.0, torch.float32: 85.0}
 
 
-class ContinuousBernoulli(Explicit, torch.distributions.ContinuousBernoulli):
+class ContinuousBernoulli(OfNoise, torch.distributions.ContinuousBernoulli):
     """Continuous Bernoulli law on [0, 1], density l e^(l x) / (e^l - 1), l = logits.
 
         z = log(1 + eps (e^l - 1)) / l,  eps ~ Uniform(0, 1)
@@ -187,6 +187,7 @@ class ContinuousBernoulli(Explicit, torch.distributions.ContinuousBernoulli):
 
     base_law = "uniform"
     law = laws.UNIFORM
+    map = INTERVAL
     given: str
 
     def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
@@ -215,17 +216,17 @@ class ContinuousBernoulli(Explicit, torch.distributions.ContinuousBernoulli):
         """Return {"probs": ...} or {"logits": ...}, as given."""
         return {self.given: self._param}
 
-    def push(self, eps: Tensor) -> Tensor:
-        """Return log(1 + eps (e^l - 1)) / l, from the nearer end of [0, 1]."""
-        return _quantile(self._l(), eps, 1 - eps)
+    def arguments(self) -> tuple[Tensor, ...]:
+        """Return the logits, whichever was given."""
+        return (self._l(),)
 
     def icdf_formula(self, u: Tensor) -> Tensor:
         """Return the quantile at u."""
-        return _quantile(self._l(), u, 1 - u)
+        return interval_quantile(self._l(), u, 1 - u)
 
     def isf_formula(self, q: Tensor) -> Tensor:
         """Return the quantile at 1 - q."""
-        return _quantile(self._l(), 1 - q, q)
+        return interval_quantile(self._l(), 1 - q, q)
 
     def pull(self, x: Tensor) -> Tensor:
         """Return F(x) = (e^(l x) - 1) / (e^l - 1)."""
@@ -287,30 +288,6 @@ class ContinuousBernoulli(Explicit, torch.distributions.ContinuousBernoulli):
 def _moving_with_the_smaller(mass: Tensor, other: Tensor) -> Tensor:
     """Return a probability; where it is near 1, its derivative is that of 1 - other, which has kept its digits."""
     return torch.where(mass > other, mass.detach() - (other - other.detach()), mass)
-
-
-def _quantile(l: Tensor, u: Tensor, v: Tensor) -> Tensor:
-    """Return the quantile at u = 1 - v: its distance d from the end where the density is larger, or e = 1 - d.
-
-    With r = |l|, p the probability on the side of that end and q = 1 - p,
-
-        d = -log(1 - p (1 - e^-r)) / r = -log(q + p e^-r) / r,   e = log(1 + q (e^r - 1)) / r,
-
-    e where it is below 1/2 and e^r is a number, of the forms of d the one whose logarithm has no argument near 0 or 1.
-    """
-    up = l > 0
-    r, p, q = torch.where(up, l, -l), torch.where(up, v, u), torch.where(up, u, v)
-    s = q * exprel(r.clamp(max=EXP_LIMIT[r.dtype]))
-    e = s * logrel(r * s)
-    near = (e < 0.5) & (r < EXP_LIMIT[r.dtype])
-    deep = (r > 1) & (p > 0.5)
-    t = torch.where(deep, 0.25, p) * exprel(-r)
-    far = torch.where(deep, r, 1.0)
-    d = torch.where(
-        deep, -torch.log(q + torch.where(deep, p, 1.0) * torch.exp(-far)) / far, t * logrel(-r * t)
-    )
-    x = torch.where(up, 1 - d, d)
-    return torch.where(near, torch.where(up, e, 1 - e), x)
 
 
 def _velocity(l: Tensor, x: Tensor) -> Tensor:

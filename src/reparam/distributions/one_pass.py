@@ -8,7 +8,7 @@ from torch import Tensor
 from reparam.distributions.explicit import Explicit
 from reparam.kernels import select
 from reparam.noise import Noise, given
-from reparam.transforms.exponential_maps import LAW, Map
+from reparam.transforms.noise_maps import Map
 
 WORKING = (torch.float32, torch.float64)  # dtypes that a map works in; narrower ones are rounded from float32
 
@@ -45,16 +45,20 @@ class OnePass(Explicit):
             return self.rsample(sample_shape, noise=noise).detach()
 
 
-class OfExponential(OnePass):
-    """A family whose map of exponential noise, `map`, has kernels."""
+class OfNoise(OnePass):
+    """A family whose map of one number of noise, `map`, has kernels."""
 
-    base_law = LAW
+    base_law = "exponential"
     map: ClassVar[Map]
+
+    def arguments(self) -> tuple[Tensor, ...]:
+        """Return what the map takes besides the noise: the parameters."""
+        return tuple(self.parameters().values())
 
     def push(self, eps: Tensor) -> Tensor:
         """Return g(eps; phi)."""
-        return self.map.push(eps, *self.parameters().values())
+        return self.map.push(eps, *self.arguments())
 
     def one_pass(self, noise: Noise, shape: torch.Size) -> Tensor | None:
-        """Return the draw in one pass from 4,096 numbers on."""
-        return self.map.draw(noise, shape, *self.parameters().values())
+        """Return the draw in one pass."""
+        return self.map.draw(noise, shape, *self.arguments())

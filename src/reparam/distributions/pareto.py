@@ -8,8 +8,10 @@ from torch.distributions import constraints
 
 from reparam.distributions import laws
 from reparam.distributions.explicit import Explicit
+from reparam.distributions.one_pass import OfNoise
 from reparam.special.logarithms import log_quotient
-from reparam.transforms.quotients import exprel, logrel
+from reparam.transforms.noise_maps import PARETO
+from reparam.transforms.quotients import logrel
 
 
 class Pareto(Explicit, torch.distributions.Pareto):
@@ -54,7 +56,7 @@ class Pareto(Explicit, torch.distributions.Pareto):
         return {"scale": x / self.scale, "alpha": -x * log_quotient(x, self.scale) / self.alpha}
 
 
-class GeneralizedPareto(Explicit, torch.distributions.GeneralizedPareto):
+class GeneralizedPareto(OfNoise, torch.distributions.GeneralizedPareto):
     """Generalized Pareto law, S(x) = (1 + c y)^(-1/c), y = (x - loc) / scale, c = concentration.
 
         z = loc + scale (e^(c eps) - 1) / c,  eps ~ Exponential(1)
@@ -79,14 +81,8 @@ class GeneralizedPareto(Explicit, torch.distributions.GeneralizedPareto):
         tensor(-2.)
     """
 
-    base_law = "exponential"
     law = laws.EXPONENTIAL
-
-    def push(self, eps: Tensor) -> Tensor:
-        """Return loc + scale (e^(c eps) - 1) / c, not beyond loc - scale / c where c < 0."""
-        z, c = self.loc + self.scale * eps * exprel(self.concentration * eps), self.concentration
-        end = torch.where(c < 0, self.loc - self.scale / torch.where(c < 0, c, -1.0), torch.inf)
-        return torch.where(z > end, end, z)
+    map = PARETO
 
     def pull(self, x: Tensor) -> Tensor:
         """Return log(1 + c y) / c, y = (x - loc) / scale."""

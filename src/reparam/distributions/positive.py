@@ -10,12 +10,12 @@ from reparam.distributions import laws
 from reparam.distributions.arguments import joined
 from reparam.distributions.explicit import Explicit
 from reparam.distributions.lean import Lean
-from reparam.distributions.one_pass import OfExponential
+from reparam.distributions.one_pass import OfNoise
 from reparam.special.logarithms import log_quotient
-from reparam.transforms.exponential_maps import EXPONENTIAL, WEIBULL
+from reparam.transforms.noise_maps import EXPONENTIAL, WEIBULL
 
 
-class Exponential(OfExponential, torch.distributions.Exponential):
+class Exponential(OfNoise, torch.distributions.Exponential):
     """Exponential law, density rate exp(-rate x).
 
         z = eps / rate,  eps ~ Exponential(1)
@@ -50,7 +50,7 @@ class Exponential(OfExponential, torch.distributions.Exponential):
         return {"rate": -x / self.rate}
 
 
-class Weibull(Lean, OfExponential, torch.distributions.Weibull):
+class Weibull(Lean, OfNoise, torch.distributions.Weibull):
     """Weibull law, S(x) = exp(-(x / scale)^concentration).
 
         z = scale eps^(1 / concentration),  eps ~ Exponential(1)
