@@ -68,12 +68,12 @@ def points(name: str, rng: np.random.Generator) -> Iterator[list[float]]:
 def reference(name: str, at: list[float], degree: int) -> references.Jet:
     """The jet in digits enough for the smaller of a tail and its complement."""
     if "ndtr" in name:
-        extra = at[0] ** 2
+        extra = 2 * at[0] ** 2
     elif "gamma" in name:
         extra = -math.log2(at[-1] if name in INVERSES else number(name, *at))
     else:
-        extra = 300
-    ctx.prec = (450 if degree == 3 else 260) + int(2 * extra)
+        extra = 600
+    ctx.prec = (450 if degree == 3 else 260) + int(extra)
     if name in INVERSES:
         return references.inverse_jet("gamma", at[:-1], at[-1], INVERSES[name], number(name, *at), degree)
     return references.taylor(FUNCTIONS[name], [arb(a) for a in at], degree)

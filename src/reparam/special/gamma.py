@@ -57,8 +57,8 @@ def gamma_sides(a: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     sides = [side.exp() for side in gamma_tails(log_quotient(at, shape), at.log(), shape)]
     near = _small_sides(*_where(small, (a, 1.0), (x, SMALL / 2)))
     edge = _at_end(end, a, x)
-    P, Q = (torch.where(small, n, s) for n, s in zip(near, sides))
-    return tuple(refuse(torch.where(end, e, s), valid, a, x) for e, s in ((edge, P), (1 - edge, Q)))  # type: ignore[return-value]
+    P, Q = (torch.where(end, e, torch.where(small, n, s)) for e, n, s in zip((edge, 1 - edge), near, sides))
+    return refuse(P, valid, a, x), refuse(Q, valid, a, x)
 
 
 def _alternating(a: Tensor, x: Tensor) -> Tensor:
@@ -98,9 +98,8 @@ def _germ(value: Tensor, arguments: list[Tensor], slopes: list[Tensor], bends: l
 
 def _factors(c: Tensor) -> tuple[Tensor, Tensor]:
     finite = c.abs() < torch.inf
-    return torch.where(finite, c, c.sign() * ROOT_OF_INF), torch.where(
-        finite, torch.ones_like(c), ROOT_OF_INF
-    )
+    one = torch.ones_like(c)
+    return torch.where(finite, c, c.sign() * ROOT_OF_INF), torch.where(finite, one, ROOT_OF_INF)
 
 
 def _at_end(end: Tensor, a: Tensor, x: Tensor) -> Tensor:
@@ -113,8 +112,7 @@ def _at_end(end: Tensor, a: Tensor, x: Tensor) -> Tensor:
     bend = torch.where(
         shape < 2, _by_size(shape, 1.0, -inf, zero - 1, inf), _by_size(shape, 2.0, zero, zero + 1, zero)
     )
-    coefficients = [torch.where(start, c, 0.0) for c in (slope, mixed, bend)]
-    slope, mixed, bend = coefficients
+    slope, mixed, bend = (torch.where(start, c, 0.0) for c in (slope, mixed, bend))
     moving = [torch.where(end, a, 3.0), torch.where(end & (x == 0), x, 0.0)]
     return _germ(torch.where(start, 0.0, 1.0).to(shape.dtype), moving, [zero, slope], [zero, mixed, bend])
 
