@@ -24,7 +24,7 @@ class Beta(Lean, Implicit, torch.distributions.Beta):
     Shape: the parameters broadcast to the batch shape; scalar events.
 
     Gradient: implicit, unbiased; dz/da = z (1 - z) dxi/da and the same in b. Reverse, forward, vmap, compile;
-    second derivatives exact to 1e-10, a third one raises.
+    second derivatives exact, a third one raises.
 
     Source: jankowiak2018.
 
@@ -90,7 +90,7 @@ class FisherSnedecor(Lean, Implicit, torch.distributions.FisherSnedecor):
     Shape: df1 and df2 broadcast to the batch shape; scalar events.
 
     Gradient: implicit, unbiased; dz/ddf1 = z (dxi/da / 2 - 1 / df1), dz/ddf2 = z (dxi/db / 2 + 1 / df2). Reverse,
-    forward, vmap, compile; second derivatives exact to 1e-10. A draw beyond the largest float is inf, one below half
+    forward, vmap, compile; second derivatives exact. A draw beyond the largest float is inf, one below half
     the smallest 0, which the support holds; `log_push` is log z without either.
 
     Source: figurnov2018.
