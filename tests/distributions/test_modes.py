@@ -55,7 +55,7 @@ def test_a_sample_does_not_move(name):
     values = parameters(name)
     z, moved = jvp(lambda *v: ALL[name].at(v).sample((2,), noise=NOISE), values, tuple(directions(values)))
     assert not moved.any()
-    assert torch.equal(z, ALL[name].at(values).sample((2,), noise=NOISE))
+    close(z, ALL[name].at(values).sample((2,), noise=NOISE), 1e-10, floor=1e-3)
 
 
 @pytest.mark.parametrize("name", suite(SMOOTH))

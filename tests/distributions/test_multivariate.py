@@ -188,23 +188,3 @@ def test_the_law_of_the_draws(case):
         spread = value.std(0)
         score = value.mean(0) / (spread / n**0.5)
         assert score[spread > 1e-12].abs().max() < 5.5, score
-
-
-@pytest.mark.parametrize(
-    "case", [c for c in CASES if c.name in ("MVN(L)", "Dirichlet")], ids=lambda case: case.name
-)
-def test_compiles_into_one_graph(case):
-    eps = NOISE.draw(case.make(case.params).noise_spec((3,)))
-    values = [value.clone().requires_grad_() for value in case.params.values()]
-
-    def total(eps, *values):
-        q = case.at(values)
-        z = q.push(eps)
-        return (z * z).sum() + q.log_prob(z).sum()
-
-    eager = torch.autograd.grad(total(eps, *values), values)
-    compiled = torch.autograd.grad(
-        torch.compile(total, fullgraph=True, backend="aot_eager")(eps, *values), values
-    )
-    for a, b in zip(eager, compiled):
-        close(b, a, 1e-10, floor=1e-3)

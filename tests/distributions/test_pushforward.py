@@ -144,3 +144,41 @@ def test_what_is_refused():
         D.Pushforward(D.Normal(LOC, SCALE), torch.distributions.transforms.SoftmaxTransform())
     with pytest.raises(ValueError, match="support"):
         D.Folded(D.Normal(LOC, SCALE)).log_prob(torch.tensor(-1.0, dtype=F64))
+
+
+def test_a_law_built_inside_a_compiled_region():
+    """A map of one's own and torch's, with a tensor each; one that holds a function says what to do."""
+
+    class Scaled(Branched):
+        def __init__(self, scale, of=None):
+            super().__init__()
+            self.scale, self.of = scale, of
+
+        def _call(self, x):
+            return self.scale * x * x
+
+        def root(self, y):
+            return torch.sqrt(y / self.scale)
+
+        def log_slope(self, x):
+            return torch.log(2 * self.scale * x.abs())
+
+    u = torch.tensor([0.1, 0.6], dtype=F64)[:, None]
+
+    def law(shift, scale, of=None):
+        maps = [AffineTransform(shift, 2.0), Scaled(scale, of), ExpTransform()]
+        base = D.Normal(LOC, SCALE, validate_args=False)
+        return D.Pushforward(base, maps, validate_args=False)
+
+    def quantile(*values):
+        return law(*values).icdf(u)
+
+    values = [torch.tensor(v, dtype=F64, requires_grad=True) for v in (0.3, 1.5)]
+    compiled = torch.compile(quantile, fullgraph=True, backend="aot_eager")(*values)
+    right = quantile(*values)
+    torch.testing.assert_close(compiled, right, rtol=1e-12, atol=0)
+    pairs = [torch.autograd.grad(x.sum(), values) for x in (compiled, right)]
+    torch.testing.assert_close(*pairs, rtol=1e-10, atol=1e-12)
+    inside = torch.compile(lambda *v: law(*v, torch.sin).cdf(2 + u), fullgraph=True, backend="aot_eager")
+    with pytest.raises(Exception, match="outside of the compiled region"):
+        inside(*values)

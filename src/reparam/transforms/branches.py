@@ -200,7 +200,7 @@ def outline(part: Any, leaves: list[Tensor]) -> tuple[Any, ...]:
     if torch.compiler.is_compiling():
         raise TypeError(
             f"Pushforward: inside torch.compile a map may hold tensors, numbers, strings, lists and other maps; got a "
-            f"{type(part).__name__}; take the quantile outside of the compiled region"
+            f"{type(part).__name__}; take densities and probabilities outside of the compiled region"
         )
     HELD[id(part)] = part
     return "held", id(part)
