@@ -66,7 +66,10 @@ def exact_velocity(d, kappa, xi):
         return float(mpmath.quad(lambda s: (mpmath.cos(s) - A) * g(s), points) / mpmath.sin(theta))
 
 
-@pytest.mark.parametrize(("d", "kappa"), [(2, 1e-3), (2, 30.0), (3, 2.0), (5, 2.0), (10, 300.0), (64, 20.0)])
+@pytest.mark.parametrize(
+    ("d", "kappa"),
+    [(2, 1e-3), (2, 30.0), (3, 1e-9), (3, 0.3), (3, 2.0), (3, 500.0), (5, 2.0), (10, 300.0), (64, 20.0)],
+)
 def test_velocity_against_mpmath(d, kappa):
     eps = torch.tensor([-3.0, 0.2, 4.7], dtype=F64)
     dim, k = torch.full_like(eps, d), torch.full_like(eps, kappa)

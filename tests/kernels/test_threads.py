@@ -6,7 +6,7 @@ import torch
 import reparam as rp
 from reparam import distributions as D
 from reparam.kernels.cpu.threads import SERIAL_BELOW
-from reparam.kernels.product import product
+from reparam.kernels.product import product, quotient
 
 SIZE = SERIAL_BELOW + 12_345  # above the size from which threads share a draw; no whole number of pieces
 NOISE = rp.Noise(20261130)
@@ -57,5 +57,8 @@ def test_products_have_torch_s_bits(dtype, threads):
         for gradient in (twice[:SIZE], twice[0].expand(SIZE), twice[::2]):
             with torch.no_grad():
                 assert torch.equal(product(gradient, slope), gradient * slope)
+                for y in (1 + slope.square(), slope[:1], slope[0]):
+                    ours, theirs = quotient(gradient, -1, slope, y), gradient * (-slope / y)
+                    assert torch.equal(ours, theirs)
     moving = twice[:SIZE].clone().requires_grad_()
     assert product(moving, slope).requires_grad  # where somebody looks on, it is torch's product

@@ -15,6 +15,7 @@ DRAWS = ("beta", "ratio", "student")
 def numbers(name, count, seed, low=0.1, high=300.0):
     rng = np.random.default_rng(seed)
     spread = [torch.tensor(np.exp(rng.uniform(np.log(low), np.log(high), count))) for _ in range(2)]
+    spread = [2 * s for s in spread] if name == "ratio" else spread  # degrees of freedom
     first = spread if name != "student" else [spread[0], spread[1], torch.tensor(rng.normal(size=count))]
     return [*first, torch.tensor(np.clip(rng.normal(size=count), -5, 5))]
 

@@ -110,7 +110,7 @@ class FisherSnedecor(Lean, Implicit, torch.distributions.FisherSnedecor):
 
     def push(self, eps: Tensor) -> Tensor:
         """Return (df2 / df1) e^xi."""
-        return special.draw("ratio", eps, self.df1 / 2, self.df2 / 2)
+        return special.draw("ratio", eps, self.df1, self.df2)
 
     def log_push(self, eps: Tensor) -> Tensor:
         """Return log z = log(df2 / df1) + xi at eps in float64, which neither overflows nor underflows."""

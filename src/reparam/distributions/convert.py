@@ -85,7 +85,8 @@ def alike(*laws: Any) -> Any:
 
 
 def _dtypes(law: Distribution) -> list[torch.dtype]:
-    return [value.dtype for value in law.parameters().values()]
+    given = law.__dict__.get("_raw")  # logits: asking for the parameters would normalise them
+    return [value.dtype for value in law.parameters().values()] if given is None else [given.dtype]
 
 
 def _cast(law: Any, dtype: torch.dtype) -> Any:

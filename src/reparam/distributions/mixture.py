@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from reparam.distributions.base import Distribution
-from reparam.distributions.categorical import Categorical, scores
+from reparam.distributions.categorical import Categorical, raw, scores
 from reparam.distributions.convert import alike, convert, detach
 from reparam.distributions.explicit import Univariate
 from reparam.distributions.multivariate import jacobian
@@ -87,7 +87,11 @@ class MixtureSameFamily(Univariate, torch.distributions.MixtureSameFamily):
                 f"MixtureSameFamily: mixture_distribution must be a Categorical; got {type(mixture).__name__}"
             )
         mixture, component = alike(mixture, component)
-        torch.distributions.MixtureSameFamily.__init__(self, mixture, component, validate_args)
+        # torch's class asks for the shape of the logits alone: they need not be normalised for that
+        stand_in = mixture.expand(mixture.batch_shape)
+        stand_in.logits = raw(mixture)
+        torch.distributions.MixtureSameFamily.__init__(self, stand_in, component, validate_args)
+        self._mixture_distribution = mixture
 
     def parameters(self) -> dict[str, Tensor]:
         """Return the parameters of both distributions; a name that both have gets the prefix `component_`."""

@@ -128,7 +128,8 @@ class VonMisesFisher(_Spherical):
 
     Gradient: implicit, unbiased, exact in every dimension: dE[mu.x]/dkappa = 1 - A^2 - (d - 1) A/kappa with
     A = I_{d/2}(kappa)/I_{d/2-1}(kappa). `pathwise`: loc (*S, *B, d, d), tangent; concentration (*S, *B, d). Double
-    backward and forward mode work. Cost: about 15 integrals of 64 nodes per draw.
+    backward and forward mode work. Cost: about 15 integrals of 64 nodes per draw, at d = 3
+    a few logarithms.
 
     Raises:
         ValueError: for loc that is no unit vector (where arguments are validated).

@@ -4,7 +4,7 @@
     inverse_gamma  x = e^-l, y at -eps
     exp_gamma      x = l
     beta           x = sigmoid(xi)             xi = logit of the Beta quantile at Phi(eps)
-    ratio          x = (b/a) e^xi              of which a Fisher-Snedecor variable is the case (df1/2, df2/2)
+    ratio          x = (n/m) e^xi              a = m/2, b = n/2: a Fisher-Snedecor variable
     inverse_gaussian  x = z                    F(z; mu, lambda) = Phi(eps)
     student        x = loc + scale t           t = Student's quantile at Phi(eps)
 
@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 from torch.autograd.forward_ad import _set_fwd_grad_enabled
 
-from reparam.kernels.product import product
+from reparam.kernels.product import product, quotient
 from reparam.kernels.scalar import OUTPUTS, scalar
 from reparam.special.implicit import _dot, _fit, _primals, _spread, quantile, velocity
 
@@ -32,7 +32,9 @@ Weights = Callable[..., list[Tensor]]
 
 def _outer_slope(name: str, x: Tensor) -> Tensor:
     """dx/dl of a gamma draw, in terms of x."""
-    return {"gamma": x, "inverse_gamma": -x}.get(name, torch.ones_like(x))
+    if name == "gamma":
+        return x
+    return -x if name == "inverse_gamma" else torch.ones_like(x)
 
 
 def _gamma(name: str, x: Tensor, eps: Tensor, alpha: Tensor, rate: Tensor) -> list[Tensor]:
@@ -49,10 +51,11 @@ def _beta(x: Tensor, eps: Tensor, a: Tensor, b: Tensor) -> list[Tensor]:
     return [slope * w for w in (_spread("beta", xi, eps, [a, b]), *velocity("beta", xi, a, b))]
 
 
-def _ratio(z: Tensor, eps: Tensor, a: Tensor, b: Tensor) -> list[Tensor]:
+def _ratio(z: Tensor, eps: Tensor, m: Tensor, n: Tensor) -> list[Tensor]:
+    a, b = m / 2, n / 2
     xi = quantile("beta", eps, a, b)
     of_a, of_b = velocity("beta", xi, a, b)
-    return [z * w for w in (_spread("beta", xi, eps, [a, b]), of_a - 1 / a, of_b + 1 / b)]
+    return [z * w for w in (_spread("beta", xi, eps, [a, b]), of_a / 2 - 1 / m, of_b / 2 + 1 / n)]
 
 
 def _student(z: Tensor, eps: Tensor, df: Tensor, scale: Tensor, loc: Tensor) -> list[Tensor]:
@@ -78,7 +81,8 @@ def _last_gradient(name: str, gradient: Tensor, x: Tensor, parameters: Sequence[
     last = parameters[-1]
     if name not in GAMMAS:
         return _fit(gradient, last)
-    return _fit(product(gradient, -_outer_slope(name, x) / last), last)
+    sign, size = (1, x) if name == "inverse_gamma" else (-1, _outer_slope(name, x))
+    return _fit(quotient(gradient, sign, size, last), last)
 
 
 def _slopes(name: str) -> int:
@@ -168,8 +172,8 @@ def draw(name: str, eps: Tensor, *parameters: Tensor) -> Tensor:
     """Return the draw `name` at eps, differentiable twice in eps and in every parameter.
 
     Args:
-        name: "gamma", "inverse_gamma", "exp_gamma" (alpha, rate), "beta", "ratio" (a, b), "student" (df, scale, loc),
-            "inverse_gaussian" (mu, lambda), whose law `distributions` registers.
+        name: "gamma", "inverse_gamma", "exp_gamma" (alpha, rate), "beta" (a, b), "ratio" (m, n), "student" (df,
+            scale, loc), "inverse_gaussian" (mu, lambda), whose law `distributions` registers.
         eps: standard normal, broadcast against the parameters.
 
     **Gradient**: exact; a first derivative in the parameters costs one multiplication, a second one or one in eps a

@@ -14,7 +14,7 @@ Every function broadcasts its tensors, computes in double, and rounds once to th
     beta_hazards(a, b, xi)              (f/I_x, f/(1 - I_x)), f the density of xi
     beta_quantile(a, b, eps)            xi = logit x with I_x(a, b) = Phi(eps)
     beta_draw(a, b, eps, moving=False)  (x,), and where `moving` also dx/da and dx/db at fixed eps
-    ratio_draw(a, b, eps, moving=False) the same of z = (b/a) x/(1 - x)
+    ratio_draw(m, n, eps, moving=False) the same of z = (n/m) x/(1 - x) in degrees of freedom m = 2a, n = 2b
     student_draw(df, scale, loc, eps, moving=False)
                                         (loc + scale t,), and where `moving` also its derivatives in df and scale
     inverse_gaussian_draw(mu, lambda, eps, moving=False)

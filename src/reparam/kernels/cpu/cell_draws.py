@@ -45,8 +45,20 @@ def narrow(source, first, target):
 
 
 @jit
-def share_beta(a, b, eps, kind, moving, fit, x, da, db, outside, left, taken):
-    """Fill x (and da, db where `moving`) inside the fit, a piece at a time; see `kernels.cpu.fill`."""
+def scale(unit, a, b):
+    """Multiply both by a unit."""
+    if unit != 1.0:
+        for i in range(len(a)):
+            a[i] *= unit
+            b[i] *= unit
+
+
+@jit
+def share_beta(a, b, eps, unit, kind, moving, fit, x, da, db, outside, left, taken):
+    """Fill x (and da, db where `moving`) inside the fit, a piece at a time; see `kernels.cpu.fill`.
+
+    The parameters count in a unit: 1, or 1/2 for degrees of freedom.
+    """
     n, size = len(x), min(len(x), CHUNK)
     W, rest = np.empty((6, size)), np.empty(size, np.int64)
     while True:
@@ -59,9 +71,11 @@ def share_beta(a, b, eps, kind, moving, fit, x, da, db, outside, left, taken):
         widen(a, first, A)
         widen(b, first, B)
         widen(eps, first, E)
+        scale(unit, A, B)
         left[piece] = beta_cells.draw(A, B, E, fit, kind, moving, X, DA, DB, rest)
         narrow(X, first, x)
         if moving:
+            scale(unit, DA, DB)
             narrow(DA, first, da)
             narrow(DB, first, db)
         for j in range(left[piece]):

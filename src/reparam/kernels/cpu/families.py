@@ -239,12 +239,24 @@ def _beta_double(kind: int, moving: bool) -> Kernel:
     return kernel
 
 
+def _of_freedom(beta: Kernel) -> Kernel:
+    """Return a kernel of degrees of freedom m = 2a and n = 2b from one of a and b."""
+
+    def kernel(m: np.ndarray, n: np.ndarray, eps: np.ndarray, out: np.ndarray, *v: np.ndarray) -> None:
+        beta(0.5 * m, 0.5 * n, eps, out, *v)
+        for slope in v:
+            slope *= 0.5
+
+    return kernel
+
+
 def _beta(kind: int, moving: bool, *tensors: Tensor) -> tuple[Tensor, ...]:
     outputs = 3 if moving else 1
+    unit, of = (0.5, _of_freedom) if kind == beta_cells.RATIO else (1.0, lambda beta: beta)
     if promoted(*tensors)[1] == torch.float64:
-        return elementwise((_beta_double(kind, moving),) * 2, outputs, *tensors)
-    settings = kind, moving, cells.fit("beta_cells")
-    return fitted(share_beta, settings, _beta_exact("32", kind, moving), outputs, *tensors)
+        return elementwise((of(_beta_double(kind, moving)),) * 2, outputs, *tensors)
+    settings = unit, kind, moving, cells.fit("beta_cells")
+    return fitted(share_beta, settings, of(_beta_exact("32", kind, moving)), outputs, *tensors)
 
 
 def beta_quantile(a: Tensor, b: Tensor, eps: Tensor) -> Tensor:
@@ -257,6 +269,6 @@ def beta_draw(a: Tensor, b: Tensor, eps: Tensor, moving: bool = False) -> tuple[
     return _beta(beta_cells.UNIT, moving, a, b, eps)
 
 
-def ratio_draw(a: Tensor, b: Tensor, eps: Tensor, moving: bool = False) -> tuple[Tensor, ...]:
-    """Return (z,), z = (b/a) x/(1 - x), and where `moving` also dz/da and dz/db at fixed eps."""
-    return _beta(beta_cells.RATIO, moving, a, b, eps)
+def ratio_draw(m: Tensor, n: Tensor, eps: Tensor, moving: bool = False) -> tuple[Tensor, ...]:
+    """Return (z,), z = (n/m) x/(1 - x) with I_x(m/2, n/2) = Phi(eps); where `moving` also dz/dm and dz/dn."""
+    return _beta(beta_cells.RATIO, moving, m, n, eps)

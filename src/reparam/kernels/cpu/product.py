@@ -1,5 +1,5 @@
 # mypy: allow-untyped-defs
-"""The product of a gradient and a slope, which is most of a backward pass: pieces that threads share."""
+"""The product of a gradient and a slope or quotient, most of a backward pass: pieces that threads share."""
 
 from torch import Tensor
 
@@ -31,6 +31,31 @@ def share(gradient, slope, out, taken):
         last = min(first + PIECE, n)
         g = gradient if len(gradient) == 1 else gradient[first:last]
         times(g, slope[first:last], out[first:last])
+
+
+@jit(fastmath=False)
+def share_quotient(gradient, sign, x, y, out, taken):
+    """out = gradient (sign x / y) a piece at a time; a gradient or y of one number stands for all."""
+    n = len(out)
+    while True:
+        first = PIECE * next_piece(taken, (n + PIECE - 1) // PIECE)
+        if first < 0:
+            break
+        last = min(first + PIECE, n)
+        if len(y) == 1:
+            for i in range(first, last):
+                out[i] = sign * x[i] / y[0]
+        else:
+            for i in range(first, last):
+                out[i] = sign * x[i] / y[i]
+        g = gradient if len(gradient) == 1 else gradient[first:last]
+        times(g, out[first:last], out[first:last])
+
+
+def divide(gradient: Tensor, sign: int, x: Tensor, y: Tensor, out: Tensor) -> None:
+    """Fill out with gradient (sign x / y); contiguous tensors as in `multiply`, y as large as x or of one number."""
+    g, a, b, o = (t.detach().view(-1).numpy() for t in (gradient, x, y, out))
+    together(share_quotient, g, o.dtype.type(sign), a, b, o, size=len(o))
 
 
 def multiply(gradient: Tensor, slope: Tensor, out: Tensor) -> None:

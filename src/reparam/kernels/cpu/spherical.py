@@ -8,7 +8,10 @@ for integer d, and everything is an integral of one sign over one side of an ang
 
 each over the part where g has not fallen below e^-42 of its largest value there, by Gauss and Legendre's rule of 64
 nodes. For xi < 0 the sphere is reflected (theta -> pi - theta, kappa -> -kappa, A -> -A), so that no angle near pi
-loses its digits.
+loses its digits. At d = 3 all is known: e = (1 + t)/2 has the density r e^(r e)/(e^r - 1) on [0, 1], r = 2 kappa, so
+that with d = 1 - e, q = P(T < t) and p = 1 - q
+
+    e = log(1 + q (e^r - 1))/r,   d = -log(1 - p (1 - e^-r))/r = -log(q + p e^-r)/r,   xi = log(e/d)/2.
 """
 
 from __future__ import annotations
@@ -107,10 +110,51 @@ def near_tail(kappa, m, xi, top, total, gap, nodes, weights):
 
 
 @jit
+def known_quantile(kappa, q, p):
+    """xi at d = 3, from probabilities q below and p above it."""
+    r = 2.0 * kappa
+    h, less = math.exp(-0.5 * r), math.expm1(-r)
+    if q * (1.0 + h) < h and r < 700.0:  # e < 1/2
+        e = math.log1p(-q * less / (h * h)) / r
+        return 0.5 * math.log(e / (1.0 - e))
+    rest = -(math.log(q + p * h * h) if r > 1.0 and p > 0.5 else math.log1p(p * less)) / r
+    return 0.5 * math.log((1.0 - rest) / rest)
+
+
+@jit
+def known_velocity(kappa, xi):
+    """dxi/dkappa at d = 3, (de/dr)/(e d): with g(t) = (1 - e^-t)/t and divided differences g[a, b]
+
+    de/dr = e (g(r e)/g(r) - 1)/r = d (1 - e^(-r e) g(r d)/g(r))/r = -e d g[r e, r]/g(r),
+
+    the first where e < d, the second elsewhere, for r < 1 the third,
+
+        -g[r e, r] = sum_k (-r)^k (1 + ... + e^k)/(k + 2)!
+    """
+    r = 2.0 * kappa
+    e, d = 1.0 / (1.0 + math.exp(-2.0 * xi)), 1.0 / (1.0 + math.exp(2.0 * xi))
+    mass = -math.expm1(-r)
+    if r < 1.0:
+        term, powers, power, total = 1.0, 1.0, e, 0.5
+        for k in range(1, 19):
+            powers += power
+            power *= e
+            term *= -r / (k + 2)
+            total += 0.5 * term * powers
+        return total * r / mass
+    if e < d:
+        return (-math.expm1(-r * e) / (e * mass) - 1.0) / (r * d)
+    return (1.0 + math.exp(-r * e) * math.expm1(-r * d) / (d * mass)) / (r * e)
+
+
+@jit
 def velocity(d, kappa, xi, out, nodes, weights):
     """out = dxi/dkappa at fixed noise."""
     last_d, last_kappa, gap = -1.0, -1.0, 0.0
     for i in range(xi.size):
+        if d[i] == 3.0:
+            out[i] = known_velocity(kappa[i], xi[i])
+            continue
         m = d[i] - 2.0
         if d[i] != last_d or kappa[i] != last_kappa:
             _, _, gap = whole(kappa[i], m, nodes, weights)
@@ -139,6 +183,12 @@ def tails(d, kappa, xi, low, high, nodes, weights):
 def quantile(d, kappa, eps, target, xi, nodes, weights):
     """xi with F(xi) = Phi(eps), target = log Phi(-|eps|): Newton on the log of a tail between shrinking bounds."""
     for i in range(xi.size):
+        if d[i] == 3.0:
+            near, rest = max(math.exp(target[i]), 1e-300), -math.expm1(target[i])
+            xi[i] = (
+                known_quantile(kappa[i], rest, near) if eps[i] > 0.0 else known_quantile(kappa[i], near, rest)
+            )
+            continue
         m = d[i] - 2.0
         top, total, gap = whole(kappa[i], m, nodes, weights)
         t = math.cos(mode(kappa[i], m + 1.0))

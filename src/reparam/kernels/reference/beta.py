@@ -199,21 +199,26 @@ def beta_quantile(a: Tensor, b: Tensor, eps: Tensor) -> Tensor:
     return in_double(_quantile, a, b, eps)[0]
 
 
-def _draw(ratio: bool, a: Tensor, b: Tensor, eps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _ratio(m: Tensor, n: Tensor, eps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    a, b = m / 2, n / 2
     xi = _quantile(a, b, eps)[0]
     of_a, of_b = _velocity(a, b, xi)
-    if ratio:
-        z = torch.exp(xi + b.log() - a.log())
-        return z, z * (of_a - 1 / a), z * (of_b + 1 / b)
+    z = torch.exp(xi + b.log() - a.log())
+    return z, z * (of_a / 2 - 1 / m), z * (of_b / 2 + 1 / n)
+
+
+def _draw(a: Tensor, b: Tensor, eps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    xi = _quantile(a, b, eps)[0]
+    of_a, of_b = _velocity(a, b, xi)
     slope = torch.sigmoid(xi) * torch.sigmoid(-xi)
     return torch.sigmoid(xi), slope * of_a, slope * of_b
 
 
 def beta_draw(a: Tensor, b: Tensor, eps: Tensor, moving: bool = False) -> tuple[Tensor, ...]:
     """Return (x,) with I_x(a, b) = Phi(eps), and where `moving` also dx/da and dx/db at fixed eps."""
-    return in_double(lambda *t: _draw(False, *t), a, b, eps)[: 3 if moving else 1]
+    return in_double(_draw, a, b, eps)[: 3 if moving else 1]
 
 
-def ratio_draw(a: Tensor, b: Tensor, eps: Tensor, moving: bool = False) -> tuple[Tensor, ...]:
-    """Return (z,), z = (b/a) x/(1 - x), and where `moving` also dz/da and dz/db at fixed eps."""
-    return in_double(lambda *t: _draw(True, *t), a, b, eps)[: 3 if moving else 1]
+def ratio_draw(m: Tensor, n: Tensor, eps: Tensor, moving: bool = False) -> tuple[Tensor, ...]:
+    """Return (z,), z = (n/m) x/(1 - x) with I_x(m/2, n/2) = Phi(eps); where `moving` also dz/dm and dz/dn."""
+    return in_double(_ratio, m, n, eps)[: 3 if moving else 1]
