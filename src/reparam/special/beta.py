@@ -16,6 +16,7 @@ from torch import Tensor
 
 from reparam.kernels.reference.implicit import log_gamma_gap
 from reparam.special.densities import HALF_LOG_2PI, log1p_rest, stirling_remainder
+from reparam.special.ends import by_size, germ, instead
 from reparam.special.implicit import hazards, quantile, tails
 from reparam.special.logarithms import sigmoid
 from reparam.special.normal import _score, refuse
@@ -23,12 +24,6 @@ from reparam.special.normal import _score, refuse
 LEADING_BELOW = 1e-17  # x b: what the leading terms leave out is below rounding
 LEAST_CENTRAL = 15.0
 SPLIT = 2.0**27 + 1  # t SPLIT - (t SPLIT - t) has the leading 26 bits of t
-ROOT_OF_INF = 1e200  # its square overflows
-
-
-def _where(inside: Tensor, *pairs: tuple[Tensor, float]) -> list[Tensor]:
-    """Replace the arguments elsewhere by harmless ones."""
-    return [torch.where(inside, x, other) for x, other in pairs]
 
 
 def _positive(a: Tensor, b: Tensor) -> Tensor:
@@ -53,11 +48,11 @@ def beta_below(a: Tensor, b: Tensor, x: Tensor) -> Tensor:
     valid = _positive(a, b) & (x >= 0) & (x <= 1)
     end = valid & ((x == 0) | (x == 1))
     low = valid & ~end & (x * b.clamp(min=1) < LEADING_BELOW)
-    p, q, at = _where(valid & ~end & ~low, (a, 1.0), (b, 1.0), (x, 0.5))
+    p, q, at = instead(valid & ~end & ~low, (a, 1.0), (b, 1.0), (x, 0.5))
     xi = _logit(at)
     lower = tails("beta", xi, p, q)[0]
     value = (lower + _correction(lower.detach(), xi.detach(), p.detach(), q.detach(), at.detach())).exp()
-    value = torch.where(low, _lead(*_where(low, (a, 1.0), (b, 1.0), (x, 1e-20))), value)
+    value = torch.where(low, _lead(*instead(low, (a, 1.0), (b, 1.0), (x, 1e-20))), value)
     return refuse(torch.where(end, _at_end(end, a, b, x), value), valid, a, b, x)
 
 
@@ -69,7 +64,7 @@ def _correction(lower: Tensor, xi: Tensor, a: Tensor, b: Tensor, x: Tensor) -> T
     gap = _gap(a, b, x)
     u, v = gap / a, -gap / b
     central = (torch.minimum(a, b) >= LEAST_CENTRAL) & (u < 2) & (v < 2)
-    p, q, u, v, at = _where(central, (a, LEAST_CENTRAL), (b, LEAST_CENTRAL), (u, 0.0), (v, 0.0), (x, 0.5))
+    p, q, u, v, at = instead(central, (a, LEAST_CENTRAL), (b, LEAST_CENTRAL), (u, 0.0), (v, 0.0), (x, 0.5))
     rest = stirling_remainder(p + q) - stirling_remainder(p) - stirling_remainder(q)
     log_f = 0.5 * (p * (q / (p + q))).log() - HALF_LOG_2PI + rest
     for size, gap_of, part in ((p, u, at), (q, v, 1 - at)):  # p u + q v = 0
@@ -102,7 +97,7 @@ def beta_quantile(a: Tensor, b: Tensor, p: Tensor) -> Tensor:
     a, b, p = torch.broadcast_tensors(a, b, p)
     valid = _positive(a, b) & (p >= 0) & (p <= 1)
     end = valid & ((p == 0) | (p == 1))
-    shape, other, inner = _where(valid & ~end, (a, 1.0), (b, 1.0), (p, 0.5))
+    shape, other, inner = instead(valid & ~end, (a, 1.0), (b, 1.0), (p, 0.5))
     with torch.no_grad():
         size = (inner.log() + _log_beta(shape, other)) / shape + other.clamp(min=1).log()
         low = valid & ~end & (size < math.log(LEADING_BELOW))
@@ -110,10 +105,10 @@ def beta_quantile(a: Tensor, b: Tensor, p: Tensor) -> Tensor:
     x = sigmoid(
         quantile(
             "beta",
-            *_where(central, (_score(_where(central, (inner, 0.5))[0]), 0.0), (shape, 1.0), (other, 1.0)),
+            *instead(central, (_score(instead(central, (inner, 0.5))[0]), 0.0), (shape, 1.0), (other, 1.0)),
         )
     )
-    x = torch.where(low, _lead_inverse(*_where(low, (a, 1.0), (b, 1.0), (p, 1e-20))), x)
+    x = torch.where(low, _lead_inverse(*instead(low, (a, 1.0), (b, 1.0), (p, 1e-20))), x)
     return refuse(torch.where(end, _quantile_at_end(end, a, b, p), x), valid, a, b, p)
 
 
@@ -122,20 +117,15 @@ def _lead_inverse(a: Tensor, b: Tensor, p: Tensor) -> Tensor:
     return lead * torch.exp(lead * (b - 1) / (a + 1))
 
 
-def _by_size(x: Tensor, middle: float, below: float, equal: Tensor | float, above: float) -> Tensor:
-    none = torch.zeros_like(x)
-    return torch.where(x < middle, none + below, torch.where(x == middle, none + equal, none + above))
-
-
 def _at_end(end: Tensor, a: Tensor, b: Tensor, x: Tensor) -> Tensor:
     """I_x at x = 0, where f = x^(a-1) (1-x)^(b-1)/B(a, b), and at x = 1, where 1 - I_x = I_{1-x}(b, a)."""
     top = end & (x.detach() == 1)
     s, t = _nearer(end, top, a, b)
-    slope = _by_size(s, 1.0, math.inf, t, 0.0)
-    bend = _by_size(s, 1.0, -math.inf, t - t * t, math.inf)
-    bend = torch.where(s < 2, bend, _by_size(s, 2.0, 0.0, t + t * t, 0.0))
-    of_near, of_far = _by_size(s, 1.0, -math.inf, -math.inf, 0.0), _by_size(s, 1.0, math.inf, 1.0, 0.0)
-    return _germ(end, top, (a, b, x), slope, bend, of_near, of_far)
+    slope = by_size(s, 1.0, math.inf, t, 0.0)
+    bend = by_size(s, 1.0, -math.inf, t - t * t, math.inf)
+    bend = torch.where(s < 2, bend, by_size(s, 2.0, 0.0, t + t * t, 0.0))
+    of_near, of_far = by_size(s, 1.0, -math.inf, -math.inf, 0.0), by_size(s, 1.0, math.inf, 1.0, 0.0)
+    return _from_end(end, top, (a, b, x), slope, bend, of_near, of_far)
 
 
 def _quantile_at_end(end: Tensor, a: Tensor, b: Tensor, p: Tensor) -> Tensor:
@@ -143,21 +133,21 @@ def _quantile_at_end(end: Tensor, a: Tensor, b: Tensor, p: Tensor) -> Tensor:
     top = end & (p.detach() == 1)
     s, t = _nearer(end, top, a, b)
     half = 2 * torch.exp(2 * _log_beta(torch.full_like(t, 0.5), t))
-    slope = _by_size(s, 1.0, 0.0, 1 / t, math.inf)
-    low = _by_size(s, 0.5, 0.0, half, math.inf)
-    bend = torch.where(s < 1, low, _by_size(s, 1.0, 0.0, (t - 1) / (t * t), -math.inf))
-    of_near = _by_size(s, 1.0, 0.0, math.inf, math.inf)
-    of_far = _by_size(s, 1.0, 0.0, -1 / (t * t), -math.inf)
-    return _germ(end, top, (a, b, p), slope, bend, of_near, of_far)
+    slope = by_size(s, 1.0, 0.0, 1 / t, math.inf)
+    low = by_size(s, 0.5, 0.0, half, math.inf)
+    bend = torch.where(s < 1, low, by_size(s, 1.0, 0.0, (t - 1) / (t * t), -math.inf))
+    of_near = by_size(s, 1.0, 0.0, math.inf, math.inf)
+    of_far = by_size(s, 1.0, 0.0, -1 / (t * t), -math.inf)
+    return _from_end(end, top, (a, b, p), slope, bend, of_near, of_far)
 
 
 def _nearer(end: Tensor, top: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """The concentrations of the nearer and of the farther end, without derivatives."""
-    a, b = _where(end, (a.detach(), 3.0), (b.detach(), 3.0))
+    a, b = instead(end, (a.detach(), 3.0), (b.detach(), 3.0))
     return torch.where(top, b, a), torch.where(top, a, b)
 
 
-def _germ(
+def _from_end(
     end: Tensor,
     top: Tensor,
     arguments: tuple[Tensor, ...],
@@ -173,19 +163,6 @@ def _germ(
         of_near, of_far: the derivative of `slope` in the concentrations of the nearer and of the farther end.
     """
     of_a, of_b = torch.where(top, of_far, of_near), torch.where(top, of_near, of_far)
-    bend = torch.where(top, -bend, bend) / 2
-    a, b, x = (torch.where(end, t - t.detach(), 0.0) for t in arguments)
-    value = top.to(x.dtype) + _product(slope, x)
-    for move, c in ((a, of_a), (b, of_b), (x, bend)):
-        value = value + _product(torch.where(end, c, 0.0), x, move)
-    return value
-
-
-def _product(c: Tensor, x: Tensor, y: Tensor | float = 1.0) -> Tensor:
-    """c x y for x = 0; an infinite c is a product that overflows in the derivative only, not multiplied by 0."""
-    finite = c.abs() < torch.inf
-    p, q = (
-        torch.where(finite, c, c.sign() * ROOT_OF_INF),
-        torch.where(finite, torch.ones_like(c), ROOT_OF_INF),
-    )
-    return (x * p) * (y * q)
+    moving = [torch.where(end, t, 0.0) for t in arguments]
+    bends = {(0, 2): of_a, (1, 2): of_b, (2, 2): torch.where(top, -bend, bend)}
+    return germ(top.to(slope.dtype), moving, {2: slope}, bends)

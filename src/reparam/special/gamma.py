@@ -16,6 +16,7 @@ from torch import Tensor
 
 from reparam.kernels.reference.implicit import log_gamma_gap
 from reparam.kernels.tables import table
+from reparam.special.ends import by_size, germ, instead
 from reparam.special.implicit import quantile, tails
 from reparam.special.logarithms import log_quotient
 from reparam.special.normal import _log_ndtr, _score, refuse
@@ -25,12 +26,6 @@ SMALL, SMALL_TERMS = 0.1, 11
 LEAST_CENTRAL = 12.0
 CENTRE, HALF_WIDTH = 0.17, 1.03  # of the table's range of eps/sqrt(a)
 SCORE, QUANTILE = (torch.tensor(table(f"gamma_{name}_64")) for name in ("score", "quantile"))
-ROOT_OF_INF = 1e200  # its square overflows
-
-
-def _where(inside: Tensor, *pairs: tuple[Tensor, float]) -> list[Tensor]:
-    """Replace the arguments elsewhere by harmless ones."""
-    return [torch.where(inside, x, other) for x, other in pairs]
 
 
 def _central(w: Tensor, a: Tensor) -> Tensor:
@@ -41,9 +36,9 @@ def gamma_tails(w: Tensor, y: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
     """Return log P(alpha, e^y) and log Q(alpha, e^y), given y and w = y - log alpha, which y may have rounded."""
     w, y, alpha = torch.broadcast_tensors(w, y, alpha)
     central = _central(w, alpha)
-    u, a = _where(central, (w, 0.0), (alpha, LEAST_CENTRAL))
+    u, a = instead(central, (w, 0.0), (alpha, LEAST_CENTRAL))
     score = a.sqrt() * double_series(SCORE, u, 1 / a)
-    lower, upper = tails("gamma", *_where(~central, (y, 0.0), (alpha, 1.0)))
+    lower, upper = tails("gamma", *instead(~central, (y, 0.0), (alpha, 1.0)))
     return torch.where(central, _log_ndtr(score), lower), torch.where(central, _log_ndtr(-score), upper)
 
 
@@ -53,9 +48,9 @@ def gamma_sides(a: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     valid = (a > 0) & (a < torch.inf) & (x >= 0)
     end = valid & ((x == 0) | (x == torch.inf))
     small = valid & ~end & (x < SMALL)
-    shape, at = _where(valid & ~end & ~small, (a, 1.0), (x, 1.0))
+    shape, at = instead(valid & ~end & ~small, (a, 1.0), (x, 1.0))
     sides = [side.exp() for side in gamma_tails(log_quotient(at, shape), at.log(), shape)]
-    near = _small_sides(*_where(small, (a, 1.0), (x, SMALL / 2)))
+    near = _small_sides(*instead(small, (a, 1.0), (x, SMALL / 2)))
     edge = _at_end(end, a, x)
     P, Q = (torch.where(end, e, torch.where(small, n, s)) for e, n, s in zip((edge, 1 - edge), near, sides))
     return refuse(P, valid, a, x), refuse(Q, valid, a, x)
@@ -81,44 +76,21 @@ def _small_sides(a: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     return P, Q.detach() - (P - P.detach())
 
 
-def _germ(value: Tensor, arguments: list[Tensor], slopes: list[Tensor], bends: list[Tensor]) -> Tensor:
-    """The quadratic polynomial about `arguments` with these derivatives, in the order 0, 1 and 00, 01, 11.
-
-    An infinite coefficient is a product that overflows in the derivative only, where it is not multiplied by 0.
-    """
-    moves = [x - x.detach() for x in arguments]
-    for move, c in zip(moves, slopes):
-        p, q = _factors(c)
-        value = value + (move * p) * q
-    for (j, k), c in zip(((0, 0), (0, 1), (1, 1)), bends):
-        p, q = _factors(c if j != k else c / 2)
-        value = value + (moves[j] * p) * (moves[k] * q)
-    return value
-
-
-def _factors(c: Tensor) -> tuple[Tensor, Tensor]:
-    finite = c.abs() < torch.inf
-    one = torch.ones_like(c)
-    return torch.where(finite, c, c.sign() * ROOT_OF_INF), torch.where(finite, one, ROOT_OF_INF)
-
-
 def _at_end(end: Tensor, a: Tensor, x: Tensor) -> Tensor:
     """P at x = 0, P = x^a/Gamma(a + 1) (1 - a x/(a + 1)), and at x = inf, where all derivatives are 0."""
-    shape, at = _where(end, (a.detach(), 3.0), (x.detach(), 0.0))
+    shape, at = instead(end, (a.detach(), 3.0), (x.detach(), 0.0))
     zero, inf = torch.zeros_like(shape), torch.full_like(shape, torch.inf)
     start = at == 0
-    slope = _by_size(shape, 1.0, inf, zero + 1, zero)
-    mixed = _by_size(shape, 1.0, -inf, -inf, zero)
+    slope = by_size(shape, 1.0, inf, zero + 1, zero)
+    mixed = by_size(shape, 1.0, -inf, -inf, zero)
     bend = torch.where(
-        shape < 2, _by_size(shape, 1.0, -inf, zero - 1, inf), _by_size(shape, 2.0, zero, zero + 1, zero)
+        shape < 2, by_size(shape, 1.0, -inf, zero - 1, inf), by_size(shape, 2.0, zero, zero + 1, zero)
     )
     slope, mixed, bend = (torch.where(start, c, 0.0) for c in (slope, mixed, bend))
     moving = [torch.where(end, a, 3.0), torch.where(end & (x == 0), x, 0.0)]
-    return _germ(torch.where(start, 0.0, 1.0).to(shape.dtype), moving, [zero, slope], [zero, mixed, bend])
-
-
-def _by_size(x: Tensor, middle: float, below: Tensor, equal: Tensor, above: Tensor) -> Tensor:
-    return torch.where(x < middle, below, torch.where(x == middle, equal, above))
+    return germ(
+        torch.where(start, 0.0, 1.0).to(shape.dtype), moving, {1: slope}, {(0, 1): mixed, (1, 1): bend}
+    )
 
 
 def gamma_quantile(a: Tensor, p: Tensor, upper: bool) -> Tensor:
@@ -126,11 +98,11 @@ def gamma_quantile(a: Tensor, p: Tensor, upper: bool) -> Tensor:
     a, p = torch.broadcast_tensors(a, p)
     valid = (a > 0) & (a < torch.inf) & (p >= 0) & (p <= 1)
     end = valid & ((p == 0) | (p == 1))
-    shape, inner = _where(valid & ~end, (a, 1.0), (p, 0.5))
+    shape, inner = instead(valid & ~end, (a, 1.0), (p, 0.5))
     score = -_score(inner) if upper else _score(inner)
     x = _inside(shape, score)
     small = valid & ~end & (x.detach() < SMALL)
-    low = _small_quantile(upper, *_where(small, (a, 1.0), (p, 0.05), (x.detach(), SMALL / 2)))
+    low = _small_quantile(upper, *instead(small, (a, 1.0), (p, 0.05), (x.detach(), SMALL / 2)))
     x = torch.where(end, _quantile_at_end(end, a, p, upper), torch.where(small, low, x))
     return refuse(x, valid, a, p)
 
@@ -139,9 +111,9 @@ def _inside(a: Tensor, score: Tensor) -> Tensor:
     """x at a normal score, which is small against 1/SMALL: central, or by the kernel."""
     position = score * torch.rsqrt(a)
     central = (a >= LEAST_CENTRAL) & ((position - CENTRE).abs() < HALF_WIDTH)
-    shape, t = _where(central, (a, LEAST_CENTRAL), ((position - CENTRE) / HALF_WIDTH, 0.0))
+    shape, t = instead(central, (a, LEAST_CENTRAL), ((position - CENTRE) / HALF_WIDTH, 0.0))
     near = shape * torch.exp(double_series(QUANTILE, t, 1 / shape))
-    eps, other = _where(~central, (score, 0.0), (a, 1.0))
+    eps, other = instead(~central, (score, 0.0), (a, 1.0))
     return torch.where(central, near, quantile("gamma", eps, other).exp())
 
 
@@ -163,16 +135,18 @@ def _small_quantile(upper: bool, a: Tensor, p: Tensor, x: Tensor) -> Tensor:
 
 def _quantile_at_end(end: Tensor, a: Tensor, p: Tensor, upper: bool) -> Tensor:
     """x = 0, where x = u + u^2/(a + 1), u = (p Gamma(a + 1))^(1/a), and x = inf, where x_aa = -psi'(a)."""
-    shape, at = _where(end, (a.detach(), 1.0), (p.detach(), 0.0))
+    shape, at = instead(end, (a.detach(), 1.0), (p.detach(), 0.0))
     zero, inf = torch.zeros_like(shape), torch.full_like(shape, torch.inf)
     top = at == (0 if upper else 1)
-    slope = torch.where(top, inf, _by_size(shape, 1.0, zero, zero + 1, inf))
-    mixed = torch.where(top, inf, _by_size(shape, 1.0, zero, inf, inf))
+    slope = torch.where(top, inf, by_size(shape, 1.0, zero, zero + 1, inf))
+    mixed = torch.where(top, inf, by_size(shape, 1.0, zero, inf, inf))
     half = 2 * torch.exp(2 * _log_gamma_1p(torch.full_like(shape, 0.5)))
-    low = _by_size(shape, 0.5, zero, half, inf)
-    bend = torch.where(top, inf, torch.where(shape < 1, low, _by_size(shape, 1.0, zero, zero + 1, -inf)))
+    low = by_size(shape, 0.5, zero, half, inf)
+    bend = torch.where(top, inf, torch.where(shape < 1, low, by_size(shape, 1.0, zero, zero + 1, -inf)))
     sign = -1 if upper else 1
-    of_shape = torch.where(top, inf, zero), torch.where(top, -torch.special.zeta(2.0, shape), zero)
+    slopes = {0: torch.where(top, inf, zero), 1: sign * slope}
+    of_shape = torch.where(top, -torch.special.zeta(2.0, shape), zero)
+    bends = {(0, 0): of_shape, (0, 1): sign * mixed, (1, 1): bend}
     value = torch.where(end, torch.where(top, inf, zero), zero)
     moving = [torch.where(end, a, 1.0), torch.where(end, p, 0.0)]
-    return _germ(value, moving, [of_shape[0], sign * slope], [of_shape[1], sign * mixed, bend])
+    return germ(value, moving, slopes, bends)
