@@ -121,6 +121,10 @@ class MixtureSameFamily(Univariate, torch.distributions.MixtureSameFamily):
         blank = type(self).__new__(type(self)) if _instance is None else _instance
         return torch.distributions.MixtureSameFamily.expand(self, batch_shape, blank)
 
+    def like(self) -> Tensor:
+        """Return the probs or logits as they were given, for dtype and device."""
+        return raw(self._mixture_distribution)
+
     def push(self, eps: Tensor) -> Tensor:
         """Return the quantile at Phi(eps), coordinate by coordinate (then in float64, rounded once)."""
         if not self.event_shape:
