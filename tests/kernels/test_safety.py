@@ -33,10 +33,13 @@ class Draws(torch.utils.data.Dataset):
         return large(k)[::4096]
 
 
-@pytest.fixture
-def two_threads():
+@pytest.fixture(params=["torch's threads", "the pool"])
+def two_threads(request, monkeypatch):
     before = torch.get_num_threads()
     torch.set_num_threads(2)
+    monkeypatch.setattr(threads.config, "NUMBA_NUM_THREADS", 2)
+    if request.param == "the pool":
+        monkeypatch.setattr(threads.openmp, "region", lambda: None)
     yield
     torch.set_num_threads(before)
 
@@ -92,11 +95,11 @@ def test_an_error_in_a_chunk_is_raised_after_all_threads_are_done(two_threads, m
     assert set(range(6)) <= set(done)
 
 
-def test_a_thread_that_comes_too_late_does_not_work(two_threads, monkeypatch):
+def test_a_thread_that_comes_too_late_does_not_work(monkeypatch):
     """The memory of a draw is the caller's as soon as it returns: work that is over must not be begun anew."""
     monkeypatch.setattr(threads, "_pool", lambda: late)
     late, done = SimpleQueue(), []
-    threads.everywhere(lambda: done.append(0), 3)  # nobody serves the queue, nobody is waited for
+    threads.pooled(lambda: done.append(0), 3)  # nobody serves the queue, nobody is waited for
     assert late.qsize() == 2
     late.get()()
     assert done == [0]

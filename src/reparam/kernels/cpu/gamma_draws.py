@@ -22,11 +22,12 @@ from reparam.kernels.cpu import elementary as el
 from reparam.kernels.cpu import gamma
 from reparam.kernels.cpu import gamma_inverse as gamma_q
 from reparam.kernels.cpu.elementwise import CHUNK, promoted
+from reparam.kernels.cpu.fill import next_piece
 from reparam.kernels.cpu.gamma_fit import BLOCK, LISTS, OUTSIDE, ROWS, fitted
 from reparam.kernels.cpu.jit import jit
 from reparam.kernels.cpu.memory import empty
 from reparam.kernels.cpu.series import put, take
-from reparam.kernels.cpu.threads import SERIAL_BELOW, run_chunks
+from reparam.kernels.cpu.threads import together
 from reparam.kernels.tables import slope_tables, table
 
 SIGNS = {"gamma": 1, "inverse_gamma": -1, "exp_gamma": 0}
@@ -140,6 +141,30 @@ def draw64(alpha, rate, eps, sign, moving, x, slope, series, fit):
             slope[i] = sign * v * x[i] if x[i] > 0.0 else 0.0
 
 
+@jit
+def share32(alpha, rate, eps, sign, moving, x, slope, series, fit, taken):
+    """Draw a piece at a time; see `kernels.cpu.fill`."""
+    pieces = (len(x) + CHUNK - 1) // CHUNK
+    while True:
+        first = CHUNK * next_piece(taken, pieces)
+        if first < 0:
+            break
+        p = slice(first, min(first + CHUNK, len(x)))
+        draw32(alpha[p], rate[p], eps[p], sign, moving, x[p], slope[p], series, fit)
+
+
+@jit
+def share64(alpha, rate, eps, sign, moving, x, slope, series, fit, taken):
+    """Draw a piece at a time; see `kernels.cpu.fill`."""
+    pieces = (len(x) + CHUNK - 1) // CHUNK
+    while True:
+        first = CHUNK * next_piece(taken, pieces)
+        if first < 0:
+            break
+        p = slice(first, min(first + CHUNK, len(x)))
+        draw64(alpha[p], rate[p], eps[p], sign, moving, x[p], slope[p], series, fit)
+
+
 @cache
 def tables() -> tuple[Any, ...]:
     """Return the tables of double precision and those of the fit."""
@@ -158,17 +183,11 @@ def tables() -> tuple[Any, ...]:
 def _draw(name: str, alpha: Tensor, rate: Tensor, eps: Tensor, moving: bool) -> tuple[Tensor, ...]:
     shape, dtype = promoted(alpha, rate, eps)
     working = torch.float64 if dtype == torch.float64 else torch.float32
-    kernel = draw64 if dtype == torch.float64 else draw32
+    share = share64 if dtype == torch.float64 else share32
     flat = [t.detach().to(working).expand(shape).contiguous().view(-1).numpy() for t in (alpha, rate, eps)]
     results = [empty(shape, working) for _ in range(2 if moving else 1)]
     filled = [r.view(-1).numpy() for r in results]
-    count = shape.numel()
-
-    def work(chunk: int) -> None:
-        part = slice(chunk * CHUNK, min((chunk + 1) * CHUNK, count))
-        kernel(*(a[part] for a in flat), SIGNS[name], moving, filled[0][part], filled[-1][part], *tables())
-
-    run_chunks(work, -(-count // CHUNK), count >= SERIAL_BELOW)
+    together(share, *flat, SIGNS[name], moving, filled[0], filled[-1], *tables(), size=shape.numel())
     return tuple(r.to(dtype) for r in results)
 
 

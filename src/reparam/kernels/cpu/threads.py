@@ -1,8 +1,8 @@
-"""A pool of threads for kernels that release the GIL.
+"""Threads for kernels that release the GIL: torch's own where they can be had, or a plain pool.
 
-Numba's own layers abort under concurrent Python threads (`workqueue`) or in forked workers (`omp`); a plain pool
-that is dropped at a fork does neither. The number of threads is the smallest of `torch.get_num_threads()` and
-`NUMBA_NUM_THREADS`; a number never depends on it.
+Numba's own layers abort under concurrent Python threads (`workqueue`) or in forked workers (`omp`). Torch's threads do
+not outlive a fork, so that a child gets the pool, which is dropped at one. The number of threads is the smallest of
+`torch.get_num_threads()` and `NUMBA_NUM_THREADS`; a number never depends on it.
 """
 
 import os
@@ -15,12 +15,15 @@ import numba
 import numpy as np
 import torch
 
+from reparam.kernels.cpu import openmp
+
 SERIAL_BELOW = 1 << 17  # elements
 CHUNK = 1 << 15  # elements
 
 config: Any = numba.config
 _lock = Lock()
 _jobs: SimpleQueue[Callable[[], None]] | None = None
+_forked = False
 
 
 def thread_count() -> int:
@@ -46,13 +49,19 @@ def run_chunks(work: Callable[[int], None], chunks: int, parallel: bool) -> None
 
 
 def everywhere(work: Callable[[], None], threads: int) -> None:
-    """Call `work()` here and on up to `threads - 1` others at once; an exception of any is raised here.
-
-    A thread that wakes up only when the work is done is not waited for.
-    """
+    """Call `work()` here and on up to `threads - 1` others at once; an exception of any is raised here."""
     if threads <= 1:
         work()
         return
+    start = None if _forked else openmp.region()
+    if start is None:
+        pooled(work, threads)
+    else:
+        openmp.run(start, work, threads)
+
+
+def pooled(work: Callable[[], None], threads: int) -> None:
+    """`everywhere` on the pool. A thread that wakes up only when the work is done is not waited for."""
     job, jobs = _Job(work), _pool()
     for _ in range(threads - 1):
         jobs.put(job.join)
@@ -107,9 +116,9 @@ def _serve(jobs: "SimpleQueue[Callable[[], None]]") -> None:
 
 
 def _forget() -> None:
-    """Drop the pool and its lock in a forked child, whose threads do not exist."""
-    global _jobs, _lock
-    _jobs, _lock = None, Lock()
+    """Drop the pool and its lock in a forked child, whose threads do not exist, and leave torch's alone."""
+    global _jobs, _lock, _forked
+    _jobs, _lock, _forked = None, Lock(), True
 
 
 if hasattr(os, "register_at_fork"):
