@@ -23,6 +23,7 @@ def gammainc(a: Tensor, x: Tensor) -> Tensor:
     differentiable in both arguments.
 
     Example:
+        >>> import torch
         >>> gammainc(torch.tensor(2.0, dtype=torch.float64), torch.tensor(3.0, dtype=torch.float64))
         tensor(0.8009, dtype=torch.float64)
     """
@@ -54,6 +55,7 @@ def betainc(a: Tensor, b: Tensor, x: Tensor) -> Tensor:
     Beta law.
 
     Example:
+        >>> import torch
         >>> one = torch.tensor(1.0, dtype=torch.float64)
         >>> betainc(2 * one, 3 * one, 0.5 * one)
         tensor(0.6875, dtype=torch.float64)
