@@ -89,8 +89,11 @@ def check_against_double(case, params, eps, z):
     assert (right[inf].abs() > top).all()
     assert (right[~inf].abs() <= top * (1 + 1e-7)).all()
     spread = 1e-3 * right.abs() + tiny
-    if "loc" in params and case.name != "LogNormal":
-        spread = spread + 1e-3 * params["loc"].abs()  # z is a sum with loc: exact relative to its larger term
+    if case.name != "LogNormal":
+        for name in {"loc", "m0", "m1"} & params.keys():
+            spread = (
+                spread + 1e-3 * params[name].abs()
+            )  # z is a sum with loc: exact relative to its larger term
     if case.name == "TruncatedNormal":  # drawn as loc + scale y
         spread = spread + 2e-6 * (params["high"] - params["low"]).clamp(max=1.0)
     assert ((z.double() - right).abs()[~inf] <= spread.expand_as(z)[~inf]).all()
