@@ -126,6 +126,7 @@ def test_integer_parameters_are_refused_by_name(name, params, make):
 
 
 REFUSED = [
+    (lambda: D.Beta(torch.ones(2), torch.ones(3, dtype=F64)), ValueError, r"concentration0 \(3,\)"),
     (
         lambda: D.Dirichlet([1.0, 2.0]),
         TypeError,

@@ -25,13 +25,13 @@ def prepared(init: Callable[..., None]) -> Callable[..., None]:
     @wraps(init)
     def constructor(self: Any, *args: Any, **kwargs: Any) -> None:
         dtype = None
-        for value in (*args, *kwargs.values()) if kwargs else args:
-            if isinstance(value, Tensor):
-                if dtype is None:
-                    dtype = value.dtype
-                if value.dtype is not dtype or not dtype.is_floating_point or not value.numel():
-                    return _prepare(init, self, args, kwargs)
         try:
+            for value in (*args, *kwargs.values()) if kwargs else args:
+                if isinstance(value, Tensor):
+                    if dtype is None:
+                        dtype = value.dtype
+                    if value.dtype is not dtype or not dtype.is_floating_point or not value.numel():
+                        return _prepare(init, self, args, kwargs)
             return init(self, *args, **kwargs)
         except (RuntimeError, ValueError, AttributeError, TypeError) as error:
             _explain(error, init, self, args, kwargs)
